@@ -1,0 +1,339 @@
+"""The values every stage speaks in: statuses, checks, changes and plans, and how they show themselves.
+
+The error tree, drawn once:
+
+    RunbookError
+    ├── GateError            a stage's requirement was not met
+    ├── UnsafePlanError      a plan that would do harm was about to be applied
+    ├── CredentialError      a reference to a secret leads nowhere            (credentials)
+    ├── TestbedMissingError  `testbed:` without a running testbed             (places)
+    ├── ParamsError          everything wrong in a params file, at once       (params)
+    ├── EndpointError        a service could not be spoken to                 (endpoint)
+    ├── HostError            SSH: unreachable, refused, unknown key, command  (host)
+    ├── ZoneError            a DNS server could not be asked or updated       (zone)
+    ├── DeliveryError        a message could not be handed over or fetched    (delivery)
+    └── RunError             a run cannot start, go on, or be read            (runs)
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MIME = "application/vnd.mail-runbooks.v1+json"
+
+
+class RunbookError(Exception):
+    """The base of all our errors; a notebook shows its message and no stack trace."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+class GateError(RunbookError):
+    """A requirement was not met; the message names each failing row and its fix."""
+
+
+class UnsafePlanError(RunbookError):
+    """A plan that would do harm refuses to be applied."""
+
+
+class Status(StrEnum):
+    """What a check can say; *fail* was observed and is wrong, *unknown* could not be observed."""
+
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+    PENDING = "pending"
+    WARN = "warn"
+    PASS = "pass"  # noqa: S105 - a verdict, not a password
+
+    @classmethod
+    def worst(cls, statuses: Iterable[Status]) -> Status:
+        """The first of fail, unknown, pending, warn, pass that occurs; pass when there is none."""
+        seen = set(statuses)
+        return next((s for s in cls if s in seen), cls.PASS)
+
+
+MARKS = {Status.FAIL: "✗", Status.UNKNOWN: "?", Status.PENDING: "…", Status.WARN: "!", Status.PASS: "✓"}
+COLOURS = {
+    Status.FAIL: "#c62828",
+    Status.UNKNOWN: "#6a1b9a",
+    Status.PENDING: "#1565c0",
+    Status.WARN: "#b26a00",
+    Status.PASS: "#2e7d32",
+}
+
+
+class Shown:
+    """Shows itself as text, as HTML and as data; subclasses say `title`, `columns`, `rows` and `data`."""
+
+    def _parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+        raise NotImplementedError
+
+    def data(self) -> dict[str, Any]:
+        """What reports and tests read instead of scraping HTML."""
+        raise NotImplementedError
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        del include, exclude
+        return {"text/plain": str(self), "text/html": table_html(*self._parts()), MIME: self.data()}
+
+    def __str__(self) -> str:
+        return table_text(*self._parts())
+
+    def frame(self) -> pd.DataFrame:
+        """The rows as a pandas table, for those who compute with them."""
+        import pandas as pd  # noqa: PLC0415 - half a second that headless runs need not spend
+
+        _, columns, rows = self._parts()
+        return pd.DataFrame([list(r) for r in rows], columns=list(columns))
+
+
+@dataclass(frozen=True)
+class Check(Shown):
+    """One claim about the world: what was expected, what was seen, what to do."""
+
+    name: str  # stable id, e.g. dns.spf.lookup-limit
+    status: Status
+    expected: str
+    observed: str
+    fix: str = ""
+    ref: str = ""  # RFC and section, or the documentation that says so
+    advisory: bool = False  # an unknown here does not stop a stage
+
+    def _parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+        return Checklist("", (self,))._parts()
+
+    def data(self) -> dict[str, Any]:
+        return Checklist("", (self,)).data()
+
+    @property
+    def blocks(self) -> bool:
+        """Whether `require` stops here."""
+        return self.status is Status.FAIL or (self.status is Status.UNKNOWN and not self.advisory)
+
+    def advice(self) -> str:
+        """One line for an error message: what is wrong and what to do."""
+        said = f"{self.name}: {self.status}: expected {self.expected}; saw {self.observed}"
+        return f"{said}\n    → {self.fix}" if self.fix else said
+
+
+def passed(name: str, expected: str, observed: str, ref: str = "") -> Check:
+    """A check that holds."""
+    return Check(name, Status.PASS, expected, observed, ref=ref)
+
+
+def judged(name: str, ok: bool, expected: str, observed: str, fix: str, ref: str = "") -> Check:
+    """Pass when `ok`, else fail with its fix."""
+    return Check(name, Status.PASS if ok else Status.FAIL, expected, observed, "" if ok else fix, ref)
+
+
+@dataclass(frozen=True)
+class Checklist(Shown):
+    """Checks that belong together; falsy only when empty."""
+
+    title: str
+    checks: tuple[Check, ...] = ()
+
+    def __iter__(self) -> Iterator[Check]:
+        return iter(self.checks)
+
+    def __len__(self) -> int:
+        return len(self.checks)
+
+    def __add__(self, other: Checklist) -> Checklist:
+        return replace(self, checks=self.checks + other.checks)
+
+    def __getitem__(self, name: str) -> Check:
+        return next(c for c in self.checks if c.name == name)
+
+    @property
+    def status(self) -> Status:
+        """The worst row."""
+        return Status.worst(c.status for c in self.checks)
+
+    def require(self) -> Self:
+        """Shows the table and raises GateError when a row fails, or is unknown and not advisory."""
+        blocking = [c for c in self._sorted() if c.blocks]
+        if not blocking:
+            return self
+        show(self)
+        raise GateError("\n".join(c.advice() for c in blocking))
+
+    def _sorted(self) -> list[Check]:
+        order = list(Status)
+        return sorted(self.checks, key=lambda c: order.index(c.status))
+
+    def _parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+        rows = [(c.status, c.name, c.expected, c.observed, c.fix, c.ref) for c in self._sorted()]
+        return self.title, ("status", "check", "expected", "observed", "fix", "reference"), rows
+
+    def data(self) -> dict[str, Any]:
+        return {"kind": "checklist", "title": self.title, "checks": [asdict(c) for c in self.checks]}
+
+
+@dataclass(frozen=True, order=True)
+class Change(Shown):
+    """One thing a plan would do: old value → new value, with the reason; subclasses say how."""
+
+    order: int  # the step it belongs to; ties are settled by the target
+    target: str
+    before: str
+    after: str
+    why: str
+    undo: str = ""
+
+    def _parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+        return Plan("", (self,))._parts()
+
+    def data(self) -> dict[str, Any]:
+        """The five words of a change; what a subclass carries to do it stays inside."""
+        return {"target": self.target, "before": self.before, "after": self.after, "why": self.why, "undo": self.undo}
+
+
+@dataclass(frozen=True)
+class Plan(Shown):
+    """Changes, sorted; empty is falsy; `refusals` say why it must not be applied."""
+
+    title: str
+    changes: tuple[Change, ...] = ()
+    refusals: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "changes", tuple(sorted(self.changes, key=lambda c: (c.order, c.target))))
+
+    def __bool__(self) -> bool:
+        return bool(self.changes)
+
+    def __iter__(self) -> Iterator[Change]:
+        return iter(self.changes)
+
+    def __len__(self) -> int:
+        return len(self.changes)
+
+    def touches(self, target: str) -> bool:
+        """Whether a change of this plan has `target` in its target."""
+        return any(target in c.target for c in self.changes)
+
+    def refuse_unsafe(self) -> None:
+        """Raises UnsafePlanError with every reason."""
+        if self.refusals:
+            raise UnsafePlanError("this plan is not applied:\n" + "\n".join(f"  - {r}" for r in self.refusals))
+
+    def _parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+        rows: list[tuple[str, ...]] = [("refused", r, "", "", "") for r in self.refusals]
+        rows += [("planned", c.target, c.before, c.after, c.why) for c in self.changes]
+        return self.title or "plan", ("", "target", "is", "will be", "why"), rows
+
+    def __str__(self) -> str:
+        return super().__str__() if self or self.refusals else f"{self.title}: nothing to change"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        bundle = super()._repr_mimebundle_(include, exclude)
+        return bundle if self or self.refusals else bundle | {"text/html": f"<p>{html.escape(str(self))}</p>"}
+
+    def data(self) -> dict[str, Any]:
+        return {
+            "kind": "plan",
+            "title": self.title,
+            "changes": [c.data() for c in self.changes],
+            "refusals": list(self.refusals),
+        }
+
+
+@dataclass(frozen=True)
+class Outcome(Shown):
+    """What became of a plan: `done` is empty when it was only shown."""
+
+    plan: Plan
+    done: tuple[Change, ...] = ()
+    applied: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.done)
+
+    def _parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+        rows = [("done" if c in self.done else "planned", c.target, c.before, c.after, c.why) for c in self.plan]
+        return self.plan.title, ("", "target", "was" if self.applied else "is", "will be", "why"), rows
+
+    def __str__(self) -> str:
+        if not self.plan:
+            return f"{self.plan.title}: nothing to change, nothing was touched"
+        said = "applied" if self.applied else "shown only (apply is False): nothing was touched"
+        return f"{said}\n{super().__str__()}"
+
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
+        bundle = super()._repr_mimebundle_(include, exclude)
+        first = f"<p>{html.escape(str(self).splitlines()[0])}</p>"
+        return bundle | {"text/html": first + (bundle["text/html"] if self.plan else "")}
+
+    def data(self) -> dict[str, Any]:
+        return self.plan.data() | {"kind": "outcome", "applied": self.applied, "done": len(self.done)}
+
+
+@dataclass(frozen=True)
+class Table(Shown):
+    """Facts that carry no verdict."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...] = field(default=())
+
+    def _parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+        return self.title, self.columns, self.rows
+
+    def data(self) -> dict[str, Any]:
+        return {
+            "kind": "table",
+            "title": self.title,
+            "columns": list(self.columns),
+            "rows": [list(r) for r in self.rows],
+        }
+
+    @classmethod
+    def of(cls, title: str, facts: Mapping[str, object]) -> Table:
+        """Two columns: a name and its value."""
+        return cls(title, ("what", "value"), tuple((k, str(v)) for k, v in facts.items()))
+
+
+def show(thing: Shown) -> None:
+    """Shows in a notebook; elsewhere the error that follows says enough."""
+    try:
+        from IPython import get_ipython  # noqa: PLC0415 - the command line works without IPython
+        from IPython.display import display  # noqa: PLC0415
+    except ImportError:
+        return
+    if get_ipython() is not None:
+        display(thing)  # type: ignore[no-untyped-call]
+
+
+def table_text(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A plain table: columns as wide as their widest cell, empty columns left out."""
+    kept = [i for i in range(len(columns)) if any(str(r[i]) for r in rows)]
+    lines = [[columns[i] for i in kept], *([str(r[i]).replace("\n", " ") for i in kept] for r in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(kept))]
+    text = ["  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines]
+    return "\n".join([title, *text] if title else text)
+
+
+def table_html(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """The same table for a notebook or a report; a status is a coloured word with a mark."""
+    kept = [i for i in range(len(columns)) if any(str(r[i]) for r in rows)]
+    head = "".join(f"<th style='text-align:left'>{html.escape(columns[i])}</th>" for i in kept)
+    body = "".join("<tr>" + "".join(_cell(r[i]) for i in kept) + "</tr>" for r in rows)
+    caption = f"<caption style='text-align:left;font-weight:bold'>{html.escape(title)}</caption>" if title else ""
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(value: str) -> str:
+    if isinstance(value, Status):
+        style = f"text-align:left;white-space:nowrap;font-weight:bold;color:{COLOURS[value]}"
+        return f"<td style='{style}'>{MARKS[value]} {value}</td>"
+    text = html.escape(str(value)).replace("\n", "<br>")
+    return f"<td style='text-align:left;overflow-wrap:anywhere'>{text}</td>"
