@@ -185,6 +185,7 @@ class Tls(Model):
     mode: Literal["manual"] = "manual"
     certificate: Text  # PEM, full chain
     key: Text
+    ca: Text | None = None  # PEM of a private CA that issued it; None: a public one
 
 
 class Mail(Model):
@@ -417,9 +418,8 @@ class Site(Model):
         said = [f"domains: {name} stands twice" for name in sorted({n for n in names if names.count(n) > 1})]
         if self.server.hostname in names:
             # docker-mailserver lists its hostname in mydestination; the same name as a mail domain answers 550.
-            said.append(
-                f"server.hostname: {self.server.hostname} is also a mail domain: name the host mail.{self.server.hostname}"
-            )
+            host = self.server.hostname
+            said.append(f"server.hostname: {host} is also a mail domain: name the host mail.{host}")
         return said
 
     @property

@@ -73,7 +73,7 @@ COLOURS = {
 class Shown:
     """Shows itself as text, as HTML and as data; subclasses say `title`, `columns`, `rows` and `data`."""
 
-    def _parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+    def parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
         raise NotImplementedError
 
     def data(self) -> dict[str, Any]:
@@ -82,16 +82,16 @@ class Shown:
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         del include, exclude
-        return {"text/plain": str(self), "text/html": table_html(*self._parts()), MIME: self.data()}
+        return {"text/plain": str(self), "text/html": table_html(*self.parts()), MIME: self.data()}
 
     def __str__(self) -> str:
-        return table_text(*self._parts())
+        return table_text(*self.parts())
 
     def frame(self) -> pd.DataFrame:
         """The rows as a pandas table, for those who compute with them."""
         import pandas as pd  # noqa: PLC0415 - half a second that headless runs need not spend
 
-        _, columns, rows = self._parts()
+        _, columns, rows = self.parts()
         return pd.DataFrame([list(r) for r in rows], columns=list(columns))
 
 
@@ -106,9 +106,10 @@ class Check(Shown):
     fix: str = ""
     ref: str = ""  # RFC and section, or the documentation that says so
     advisory: bool = False  # an unknown here does not stop a stage
+    waits_for: str = ""  # a pending row rests on this stage's plan, e.g. 04-dns
 
-    def _parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
-        return Checklist("", (self,))._parts()
+    def parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+        return Checklist("", (self,)).parts()
 
     def data(self) -> dict[str, Any]:
         return Checklist("", (self,)).data()
@@ -170,7 +171,7 @@ class Checklist(Shown):
         order = list(Status)
         return sorted(self.checks, key=lambda c: order.index(c.status))
 
-    def _parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+    def parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
         rows = [(c.status, c.name, c.expected, c.observed, c.fix, c.ref) for c in self._sorted()]
         return self.title, ("status", "check", "expected", "observed", "fix", "reference"), rows
 
@@ -189,8 +190,8 @@ class Change(Shown):
     why: str
     undo: str = ""
 
-    def _parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
-        return Plan("", (self,))._parts()
+    def parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+        return Plan("", (self,)).parts()
 
     def data(self) -> dict[str, Any]:
         """The five words of a change; what a subclass carries to do it stays inside."""
@@ -226,7 +227,7 @@ class Plan(Shown):
         if self.refusals:
             raise UnsafePlanError("this plan is not applied:\n" + "\n".join(f"  - {r}" for r in self.refusals))
 
-    def _parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+    def parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
         rows: list[tuple[str, ...]] = [("refused", r, "", "", "") for r in self.refusals]
         rows += [("planned", c.target, c.before, c.after, c.why) for c in self.changes]
         return self.title or "plan", ("", "target", "is", "will be", "why"), rows
@@ -258,7 +259,7 @@ class Outcome(Shown):
     def __bool__(self) -> bool:
         return bool(self.done)
 
-    def _parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+    def parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
         rows = [("done" if c in self.done else "planned", c.target, c.before, c.after, c.why) for c in self.plan]
         return self.plan.title, ("", "target", "was" if self.applied else "is", "will be", "why"), rows
 
@@ -285,7 +286,7 @@ class Table(Shown):
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...] = field(default=())
 
-    def _parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+    def parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
         return self.title, self.columns, self.rows
 
     def data(self) -> dict[str, Any]:

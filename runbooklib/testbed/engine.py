@@ -1,0 +1,150 @@
+"""The Docker Engine of this machine: found, or installed and started where it is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException
+
+from runbooklib.results import RunbookError
+
+Say = Callable[[str], None]
+
+OLDEST = (20, 10)
+LOG = Path("/var/log/dockerd.log")
+START_SECONDS = 60
+
+
+class EngineError(RunbookError):
+    """No usable Docker Engine on this machine."""
+
+
+def client() -> docker.DockerClient:
+    """A client of the running engine.
+
+    Raises EngineError when none answers or it is too old.
+    """
+    try:
+        found = docker.from_env(version="auto", timeout=600)
+        version = str(found.version()["Version"])
+    except DockerException as error:
+        raise EngineError(f"no Docker Engine answers: {_reason(error)}") from None
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST:
+        raise EngineError(f"Docker Engine {version} is too old: the testbed needs 20.10 or newer")
+    return found
+
+
+def ensure(say: Say) -> docker.DockerClient:
+    """A client of this machine's engine, which is installed and started first where it does not answer."""
+    try:
+        return client()
+    except EngineError as error:
+        if "too old" in str(error):
+            raise
+        _install_and_start(str(error), say)
+        return client()
+
+
+def _reason(error: DockerException) -> str:
+    text = str(error)
+    if "Permission denied" in text:
+        return "this user may not use its socket: run as root, or join the group docker and log in again"
+    return text
+
+
+def _install_and_start(why: str, say: Say) -> None:
+    if not shutil.which("dockerd"):
+        _install(why, say)
+    if os.geteuid() != 0:
+        raise EngineError(f"{why}; start it (`sudo systemctl start docker`), then run this again")
+    _start(say)
+
+
+def _install(why: str, say: Say) -> None:
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise EngineError(
+            f"{why}; install Docker Engine 20.10 or newer and start it, or run this as root on Debian or Ubuntu"
+        )
+    say("installing docker.io with apt-get")
+    apt_get("update", say=say)
+    apt_get("install", "--no-install-recommends", "docker.io", say=say)
+
+
+def apt_get(*arguments: str, say: Say) -> None:
+    """Runs apt-get unattended and shows what it fetches and unpacks.
+
+    Raises EngineError with its last lines when it fails.
+    """
+    watch(["apt-get", "-y", "-q", *arguments], say, {"DEBIAN_FRONTEND": "noninteractive"})
+
+
+def watch(argv: list[str], say: Say, environment: dict[str, str] | None = None) -> None:
+    """Runs a long command, saying its latest line every few seconds.
+
+    Raises EngineError with its last lines when it fails.
+    """
+    now_and_then = seldom(say)
+    last: list[str] = []
+    with subprocess.Popen(
+        argv,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="replace",
+        env={**os.environ, **(environment or {})},
+    ) as process:
+        for line in process.stdout or ():
+            last = [*last[-19:], line.rstrip()]
+            now_and_then(line.rstrip())
+    if process.returncode:
+        raise EngineError(f"{argv[0]} failed with status {process.returncode}:\n" + "\n".join(last))
+
+
+def seldom(say: Say, every: float = 4.0) -> Say:
+    """A `say` that passes on at most one line in `every` seconds."""
+    spoke = time.monotonic()
+
+    def passing(line: str) -> None:
+        nonlocal spoke
+        if line.strip() and time.monotonic() - spoke >= every:
+            spoke = time.monotonic()
+            say(f"  {line.strip()[:150]}")
+
+    return passing
+
+
+def _start(say: Say) -> None:
+    say("starting the Docker daemon")
+    if Path("/run/systemd/system").is_dir():
+        subprocess.run(["systemctl", "enable", "--now", "docker"], check=False, capture_output=True)
+    else:
+        _start_without_systemd()
+    _await_answer()
+
+
+def _start_without_systemd() -> None:
+    """A daemon of its own session, so that it outlives the command that needed it."""
+    with LOG.open("ab") as log:
+        subprocess.Popen(  # noqa: S603, RUF100 - fixed argv
+            ["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+        )
+
+
+def _await_answer() -> None:
+    until = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            client()
+        except EngineError as error:
+            if time.monotonic() > until:
+                raise EngineError(f"the Docker daemon did not start in {START_SECONDS} s: see {LOG} ({error})") from None
+            time.sleep(0.3)
+        else:
+            return
