@@ -18,6 +18,7 @@ The error tree, drawn once:
 from __future__ import annotations
 
 import html
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -205,6 +206,7 @@ class Plan(Shown):
     title: str
     changes: tuple[Change, ...] = ()
     refusals: tuple[str, ...] = ()
+    held: str = ""  # why it is shown but not applied yet, e.g. "known after 04-dns"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "changes", tuple(sorted(self.changes, key=lambda c: (c.order, c.target))))
@@ -229,8 +231,8 @@ class Plan(Shown):
 
     def parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
         rows: list[tuple[str, ...]] = [("refused", r, "", "", "") for r in self.refusals]
-        rows += [("planned", c.target, c.before, c.after, c.why) for c in self.changes]
-        return self.title or "plan", ("", "target", "is", "will be", "why"), rows
+        rows += [("held" if self.held else "planned", c.target, c.before, c.after, c.why) for c in self.changes]
+        return " - ".join(filter(None, (self.title or "plan", self.held))), ("", "target", "is", "will be", "why"), rows
 
     def __str__(self) -> str:
         return super().__str__() if self or self.refusals else f"{self.title}: nothing to change"
@@ -245,6 +247,7 @@ class Plan(Shown):
             "title": self.title,
             "changes": [c.data() for c in self.changes],
             "refusals": list(self.refusals),
+            "held": self.held,
         }
 
 
@@ -266,7 +269,7 @@ class Outcome(Shown):
     def __str__(self) -> str:
         if not self.plan:
             return f"{self.plan.title}: nothing to change, nothing was touched"
-        said = "applied" if self.applied else "shown only (apply is False): nothing was touched"
+        said = "applied" if self.applied else f"{self.plan.held or 'shown only (apply is False)'}: nothing was touched"
         return f"{said}\n{super().__str__()}"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
@@ -301,6 +304,12 @@ class Table(Shown):
     def of(cls, title: str, facts: Mapping[str, object]) -> Table:
         """Two columns: a name and its value."""
         return cls(title, ("what", "value"), tuple((k, str(v)) for k, v in facts.items()))
+
+
+def say(line: str) -> None:
+    """One line of progress, seen at once in a notebook and on a terminal."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def show(thing: Shown) -> None:

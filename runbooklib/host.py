@@ -1,0 +1,395 @@
+"""One SSH connection to the server: commands, files, facts, and sockets opened from there."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+import socket
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import paramiko
+
+from runbooklib.credentials import Secret
+from runbooklib.params import Server, Site
+from runbooklib.places import locate
+from runbooklib.results import Change, Check, Checklist, Outcome, Plan, RunbookError, Status, judged, passed, say
+
+CONNECT_SECONDS = 10.0
+MARK = "--runbook-fact--"
+# The length is compared before the rename: a connection that breaks half-way must not leave half a file in place.
+WRITE = """set -e; umask 077; t=$(mktemp "$1.XXXXXX"); trap 'rm -f "$t"' EXIT HUP INT TERM
+cat >"$t"; [ "$(wc -c <"$t")" -eq "$2" ] || { echo "short write" >&2; exit 74; }
+chmod "$3" "$t"; chown "$4" "$t"; mv -f "$t" "$1"; trap - EXIT"""
+
+
+class HostError(RunbookError):
+    """The server could not be used over SSH; `check` names the claim that broke, `fix` what to do."""
+
+    check, fix = "host.ssh", ""
+
+    def __init__(self, message: str, fix: str = "") -> None:
+        super().__init__(message)
+        self.fix = fix or self.fix
+
+
+class UnreachableError(HostError):
+    """No SSH server answered."""
+
+    check = "host.ssh.reach"
+
+
+class HostKeyError(HostError):
+    """The server showed another key than the pinned or known one, or none is known."""
+
+    check = "host.ssh.host-key"
+
+
+class LoginError(HostError):
+    """SSH refused our key."""
+
+    check = "host.ssh.login"
+
+
+class CommandError(HostError):
+    """A command on the server ended with a status that it should not have."""
+
+    check = "host.command"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said."""
+
+    status: int
+    out: str
+    err: str = ""
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return self.status == 0
+
+
+@dataclass
+class Host:
+    """A live connection; commands run as root, by `sudo -n` where the login is another user."""
+
+    client: paramiko.SSHClient
+    prefix: tuple[str, ...] = ()
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def alive(self) -> bool:
+        transport = self.client.get_transport()
+        return transport is not None and transport.is_active()
+
+    def run(
+        self, argv: Sequence[str], stdin: bytes | str | None = None, timeout: float = 60, *, check: bool = True
+    ) -> Answer:
+        """Runs one command.
+
+        Raises CommandError when it fails and `check` is set, and when it takes longer than `timeout` seconds.
+        """
+        started = time.monotonic()
+        command = shlex.join([*self.prefix, "env", "LC_ALL=C", *argv])
+        try:
+            data = stdin.encode() if isinstance(stdin, str) else stdin or b""
+            status, out, err = self._exchange(command, data, timeout)
+        except TimeoutError:
+            raise CommandError(f"`{_short(argv)}` did not end within {timeout:.0f} s") from None
+        except (paramiko.SSHException, OSError, EOFError) as error:
+            raise UnreachableError(f"the SSH connection broke during `{_short(argv)}`: {error}") from None
+        answer = Answer(status, out, err, time.monotonic() - started)
+        if check and not answer.ok:
+            said = (answer.err or answer.out).strip()[-2000:]
+            raise CommandError(f"`{_short(argv)}` ended with status {answer.status}: {said}")
+        return answer
+
+    def _exchange(self, command: str, stdin: bytes, timeout: float) -> tuple[int, str, str]:
+        transport = self.client.get_transport()
+        if transport is None:
+            raise EOFError("not connected")
+        with transport.open_session(timeout=CONNECT_SECONDS) as channel:
+            channel.settimeout(timeout)
+            channel.exec_command(command)
+            errors = bytearray()
+            reader = threading.Thread(target=_drain, args=(channel.recv_stderr, errors), daemon=True)
+            reader.start()
+            feeder = threading.Thread(target=_feed, args=(channel, stdin), daemon=True)
+            feeder.start()
+            output = bytearray()
+            while chunk := channel.recv(65536):
+                output += chunk
+            reader.join(timeout)
+            feeder.join(timeout)
+            return channel.recv_exit_status(), output.decode(errors="replace"), errors.decode(errors="replace")
+
+    def read(self, path: str) -> str | None:
+        """The file's text, or None where there is none."""
+        answer = self.run(["cat", path], check=False)
+        return answer.out if answer.ok else None
+
+    def write(self, path: str, content: bytes | str, mode: int = 0o644, owner: str = "root:root") -> None:
+        """Writes a whole file or leaves the old one: to a temporary name beside it, then renamed."""
+        data = content.encode() if isinstance(content, str) else content
+        self.run(["sh", "-c", WRITE, "write", path, str(len(data)), f"{mode:o}", owner], data)
+
+    def facts(self, commands: Mapping[str, str], timeout: float = 60) -> dict[str, Answer]:
+        """Many shell commands in one round trip, each with its own status."""
+        script = "\n".join(
+            f'o=$( ( {command}\n) 2>&1 ); s=$?; printf "%s\\n%s\\n%s %s\\n" "{MARK}{name}" "$o" "{MARK}" "$s"'
+            for name, command in commands.items()
+        )
+        return parse_facts(self.run(["sh", "-s"], script, timeout).out)
+
+    def dial(self, address: str, port: int, timeout: float = CONNECT_SECONDS) -> socket.socket:
+        """A TCP connection made from the server, as a socket here (RFC 4254 7.2).
+
+        Raises TimeoutError, ConnectionRefusedError or OSError as a local connection would.
+        """
+        transport = self.client.get_transport()
+        if transport is None:
+            raise ConnectionError("not connected")
+        started = time.monotonic()
+        try:
+            channel = transport.open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout)
+        except paramiko.ChannelException as error:
+            raise _refusal(error, address, port, time.monotonic() - started) from None
+        except paramiko.SSHException as error:
+            raise TimeoutError(f"{address} port {port}: no answer within {timeout:.0f} s ({error})") from None
+        ours, theirs = socket.socketpair()
+        for work in (_to_channel, _from_channel):
+            threading.Thread(target=work, args=(theirs, channel), daemon=True).start()
+        ours.settimeout(timeout)
+        return ours
+
+
+def _refusal(error: paramiko.ChannelException, address: str, port: int, seconds: float) -> OSError:
+    """The server's sshd says only *connect failed*; the time it took tells a refusal from silence."""
+    if error.code == 1:  # RFC 4254 5.1: SSH_OPEN_ADMINISTRATIVELY_PROHIBITED
+        return PermissionError("sshd on the server forbids forwarding (AllowTcpForwarding)")
+    if seconds > CONNECT_SECONDS / 2:
+        return TimeoutError(f"{address} port {port}: no answer")
+    return ConnectionRefusedError(f"{address} port {port}: {error.text}")
+
+
+def _short(argv: Sequence[str]) -> str:
+    text = shlex.join(argv)
+    return text if len(text) <= 120 else text[:117] + "…"  # noqa: PLR2004 - a line of a terminal
+
+
+def _drain(receive: Callable[[int], bytes], into: bytearray) -> None:
+    with suppress(OSError):
+        while chunk := receive(65536):
+            into += chunk
+
+
+def _feed(channel: paramiko.Channel, data: bytes) -> None:
+    with suppress(OSError):  # a command may end without reading all of its input
+        channel.sendall(data)
+        channel.shutdown_write()
+
+
+def _to_channel(ours: socket.socket, channel: paramiko.Channel) -> None:
+    with suppress(OSError):
+        while data := ours.recv(65536):
+            channel.sendall(data)
+        channel.shutdown_write()
+
+
+def _from_channel(ours: socket.socket, channel: paramiko.Channel) -> None:
+    with suppress(OSError):
+        while data := channel.recv(65536):
+            ours.sendall(data)
+    ours.close()
+    channel.close()
+
+
+def parse_facts(text: str) -> dict[str, Answer]:
+    """The named answers in what the facts script printed; a cut-off last one is left out."""
+    found: dict[str, Answer] = {}
+    name, lines = "", list[str]()
+    for line in text.splitlines():
+        if line.startswith(f"{MARK} "):
+            found[name] = Answer(int(line.removeprefix(f"{MARK} ")), "\n".join(lines))
+        elif line.startswith(MARK):
+            name, lines = line.removeprefix(MARK), []
+        else:
+            lines.append(line)
+    return found
+
+
+class _Pinned(paramiko.MissingHostKeyPolicy):
+    """Accepts the one pinned key; without a pin, nothing that known_hosts does not know."""
+
+    def __init__(self, pin: str | None) -> None:
+        self.pin = pin
+
+    def missing_host_key(self, client: paramiko.SSHClient, hostname: str, key: paramiko.PKey) -> None:
+        del client
+        shown = fingerprint(key.asbytes())
+        if self.pin is None:
+            raise HostKeyError(
+                f"no host key is known for {hostname}; it shows {key.get_name()} {shown}",
+                "compare it with `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` on the server's console, "
+                "then write it into server.ssh.host_key or known_hosts",
+            )
+        if shown != self.pin:
+            raise HostKeyError(
+                f"expected host key {self.pin}, saw {shown}",
+                "do not go on: either the server was reinstalled (then compare on its console and pin the new key) "
+                "or someone stands in between",
+            )
+
+
+def fingerprint(blob: bytes) -> str:
+    """A public key's fingerprint as OpenSSH prints it."""
+    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
+
+
+_open: dict[Server, Host] = {}
+
+
+def connect(site: Site) -> Host:
+    """The connection to the site's server, opened once and again when it broke.
+
+    Raises UnreachableError, HostKeyError or LoginError.
+    """
+    known = _open.get(site.server)
+    if known is None or not known.alive:
+        known = _open[site.server] = _connect(site.server)
+    return known
+
+
+def _connect(server: Server) -> Host:
+    client = paramiko.SSHClient()
+    if server.ssh.host_key is None:
+        client.load_system_host_keys()
+    client.set_missing_host_key_policy(_Pinned(server.ssh.host_key))
+    where = f"{server.host} port {server.ssh.port}"
+    key = server.ssh.key and str(locate(server.ssh.key))
+    try:
+        client.connect(
+            server.host,
+            server.ssh.port,
+            server.ssh.user,
+            key_filename=key or None,
+            allow_agent=key is None,
+            look_for_keys=key is None,
+            timeout=CONNECT_SECONDS,
+            banner_timeout=CONNECT_SECONDS,
+            auth_timeout=CONNECT_SECONDS,
+        )
+    except HostKeyError:
+        raise
+    except paramiko.BadHostKeyException as error:
+        shown = fingerprint(error.key.asbytes())
+        raise HostKeyError(f"{where}: known_hosts holds another key than the one shown, {shown}") from None
+    except paramiko.AuthenticationException as error:
+        raise LoginError(
+            f"{where}: user {server.ssh.user} was refused ({error})",
+            "put the public half of server.ssh.key into that user's ~/.ssh/authorized_keys",
+        ) from None
+    except FileNotFoundError:
+        raise LoginError(
+            f"the SSH key {server.ssh.key} does not exist here", "name another in server.ssh.key"
+        ) from None
+    except (paramiko.SSHException, OSError, EOFError) as error:
+        fix = "check server.host, the server's firewall and that sshd runs"
+        raise UnreachableError(f"{where}: no SSH server answered: {error or type(error).__name__}", fix) from None
+    return Host(client, () if server.ssh.user == "root" else ("sudo", "-n", "--"))
+
+
+def preflight(site: Site) -> Checklist:
+    """Whether the server lets us in, by the key we know, as root, and is a system we know how to work on."""
+    title = f"SSH to {site.server.host}"
+    try:
+        host = connect(site)
+        facts = host.facts({"uid": "id -u", "os": "cat /etc/os-release"})
+    except HostError as error:
+        words = {"host.ssh.reach": Status.UNKNOWN}.get(error.check, Status.FAIL)
+        return Checklist(title, (_refused(site, error, words),))
+    release = os_release(facts["os"].out)
+    system = release.get("PRETTY_NAME", "unknown")
+    known = {"debian", "ubuntu"} & {release.get("ID", ""), *release.get("ID_LIKE", "").split()}
+    return Checklist(
+        title,
+        (
+            passed("host.ssh.host-key", "the pinned or known host key", site.server.ssh.host_key or "known_hosts"),
+            passed("host.ssh.login", f"login as {site.server.ssh.user}", "accepted"),
+            judged(
+                "host.root",
+                facts["uid"].out.strip() == "0",
+                "commands run as root",
+                f"user id {facts['uid'].out.strip() or facts['uid'].err}",
+                "log in as root, or give the user sudo without a password",
+            ),
+            judged("host.os", bool(known), "Debian or Ubuntu", system, "use a Debian or Ubuntu server"),
+        ),
+    )
+
+
+def _refused(site: Site, error: HostError, status: Status) -> Check:
+    if isinstance(error, CommandError):
+        fix = f"log in as root, or let {site.server.ssh.user} use sudo without a password"
+        return Check("host.root", Status.FAIL, "commands run as root", str(error), fix)
+    return Check(error.check, status, f"an SSH login at {site.server.host}", str(error), error.fix)
+
+
+def os_release(text: str) -> dict[str, str]:
+    """The fields of /etc/os-release."""
+    pairs = (line.partition("=") for line in text.splitlines() if "=" in line)
+    return {key: value.strip("\"'") for key, _, value in pairs}
+
+
+@dataclass(frozen=True)
+class FileChange(Change):
+    """A file that will be written whole."""
+
+    path: str = ""
+    content: bytes = field(default=b"", repr=False)
+    mode: int = 0o644
+    owner: str = "root:root"
+
+    def do(self, host: Host) -> None:
+        host.write(self.path, self.content, self.mode, self.owner)
+
+
+@dataclass(frozen=True)
+class CommandChange(Change):
+    """A command that will be run; `password` goes to its standard input twice, as `setup` asks for it."""
+
+    argv: tuple[str, ...] = ()
+    password: Secret | None = None
+    timeout: float = 600.0
+
+    def do(self, host: Host) -> None:
+        stdin = f"{self.password.reveal()}\n" * 2 if self.password else None
+        host.run(self.argv, stdin, self.timeout)
+
+
+def apply(site: Site, plan: Plan, *, apply: bool) -> Outcome:
+    """Does what the plan says, step by step; with `apply` false, or nothing to do, touches nothing.
+
+    Raises UnsafePlanError before anything is touched, HostError naming the step that broke.
+    """
+    if not plan or not apply or plan.held:
+        return Outcome(plan)
+    plan.refuse_unsafe()
+    host, done = connect(site), list[Change]()
+    for change in plan:
+        say(f"{change.target}: {change.after}")
+        try:
+            change.do(host)  # type: ignore[attr-defined]
+        except HostError as error:
+            raise type(error)(
+                f"step {len(done) + 1} of {len(plan)}, {change.target}: {error}",
+                "the steps before it are done, the rest is not: mend this and run the stage again, it goes on from here",
+            ) from None
+        done.append(change)
+    return Outcome(plan, tuple(done), applied=True)
