@@ -25,6 +25,8 @@ from typing import ClassVar, Literal, TypeVar
 
 import dns.exception
 import dns.resolver
+from dns.rdata import Rdata
+from dns.rdtypes.ANY.TXT import TXT
 
 from runbooklib.credentials import Secret
 from runbooklib.places import locate
@@ -133,11 +135,9 @@ def resolve(name: str, resolvers: Sequence[str], timeout: float = 5) -> list[str
     """
     if _is_address(name):
         return [name]
-    asked = dns.resolver.Resolver(configure=False)
-    asked.nameservers, asked.lifetime = list(resolvers), timeout
-    found = _ask(asked, name, "A")
+    found = [record.to_text() for record in lookup(name, "A", resolvers, timeout)]
     try:
-        found += _ask(asked, name, "AAAA")
+        found += [record.to_text() for record in lookup(name, "AAAA", resolvers, timeout)]
     except ResolverError:
         if not found:
             raise
@@ -154,20 +154,34 @@ def _is_address(name: str) -> bool:
     return True
 
 
-def _ask(asked: dns.resolver.Resolver, name: str, kind: str) -> list[str]:
+def lookup(name: str, kind: str, resolvers: Sequence[str], timeout: float = 5) -> list[Rdata]:
+    """The records of one type, asked of these resolvers only; none is an empty list.
+
+    Raises NameMissingError (NXDOMAIN) or ResolverError (nothing is known).
+    """
+    asked = dns.resolver.Resolver(configure=False)
+    asked.nameservers, asked.lifetime = list(resolvers), timeout
     try:
-        answer = asked.resolve(name + ".", kind, raise_on_no_answer=False)
+        answer = asked.resolve(name.rstrip(".") + ".", kind, raise_on_no_answer=False)
     except dns.resolver.NXDOMAIN:
         raise NameMissingError(f"{name} does not exist (NXDOMAIN)") from None
     except (dns.resolver.NoNameservers, dns.exception.Timeout) as error:
-        who = ", ".join(map(str, asked.nameservers))
-        said = (
-            "no answer in time"
-            if isinstance(error, dns.exception.Timeout)
-            else "no usable answer (SERVFAIL or REFUSED)"
-        )
-        raise ResolverError(f"{name} {kind}: {said} from {who}") from None
-    return [record.to_text() for record in answer.rrset or ()]
+        silent = isinstance(error, dns.exception.Timeout)
+        said = "no answer in time" if silent else "no usable answer (SERVFAIL or REFUSED)"
+        raise ResolverError(f"{name} {kind}: {said} from {', '.join(resolvers)}") from None
+    return list(answer.rrset or ())
+
+
+def texts(name: str, resolvers: Sequence[str], timeout: float = 5) -> list[str]:
+    """The TXT records of a name, each joined from its strings; a name that is not there has none.
+
+    Raises ResolverError.
+    """
+    try:
+        found = lookup(name, "TXT", resolvers, timeout)
+    except NameMissingError:
+        return []
+    return [b"".join(record.strings).decode(errors="replace") for record in found if isinstance(record, TXT)]
 
 
 def connect(endpoint: Endpoint, dial: Dial, address: str, timeout: float = 15) -> socket.socket:
@@ -263,7 +277,9 @@ def _start_tls(endpoint: Endpoint, client: smtplib.SMTP) -> None:
         raise NoStartTlsError(f"{endpoint}: STARTTLS is not offered")
     try:
         code, said = client.starttls(context=context(endpoint.ca))
-    except (smtplib.SMTPException, OSError) as error:
+    except smtplib.SMTPResponseException as error:
+        raise NoStartTlsError(f"{endpoint}: STARTTLS refused: {reply(error.smtp_code, error.smtp_error)}") from None
+    except OSError as error:
         raise _tls_error(endpoint, error) from None
     if code != SERVICE_READY:
         raise NoStartTlsError(f"{endpoint}: STARTTLS refused: {reply(code, said)}")

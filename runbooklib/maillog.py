@@ -1,0 +1,80 @@
+"""A mail server's log as events: who said what about which queue id (Postfix 3.7 wording).
+
+Pure: text in, values out; a line that is no log line is left out.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+LINE = re.compile(
+    r"^(?P<time>\d{4}-\d\d-\d\dT[\d:.]+(?:Z|[+-]\d\d:?\d\d)|[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) "
+    r"\S+ (?P<program>[\w/.-]+?)(?:\[\d+\])?: (?P<text>.*)$"
+)
+QUEUE_ID = re.compile(r"^([0-9A-F]{6,15}|[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{11,20}): ")  # short and long form
+ATTEMPT = re.compile(
+    r"to=<(?P<recipient>[^>]*)>.*?relay=(?P<relay>[^,]+),.*?dsn=(?P<dsn>[\d.]+), "
+    r"status=(?P<status>\w+) \((?P<said>.*)\)$"
+)
+REQUEUED = re.compile(r"queued as (\w+)")
+FILTERS = re.compile(r"\[(127\.0\.0\.1|::1)\]:\d+$")  # a content filter on the same machine, e.g. Amavis
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the log."""
+
+    time: str
+    program: str
+    queue_id: str  # empty where the line names none
+    text: str
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One delivery attempt: `status` is sent, deferred or bounced, `said` the other side's words."""
+
+    time: str
+    program: str
+    recipient: str
+    relay: str
+    dsn: str
+    status: str
+    said: str
+
+    @property
+    def filtered(self) -> bool:
+        """Whether it only went to a filter on the same machine, which queues it anew."""
+        return bool(FILTERS.search(self.relay))
+
+
+def parse(log: str) -> list[Event]:
+    """The events of a log, in its order."""
+    return list(_events(log.splitlines()))
+
+
+def _events(lines: Iterable[str]) -> Iterator[Event]:
+    for line in lines:
+        if matched := LINE.match(line):
+            queued = QUEUE_ID.match(matched["text"])
+            yield Event(matched["time"], matched["program"], queued[1] if queued else "", matched["text"])
+
+
+def attempt(event: Event) -> Attempt | None:
+    """The delivery attempt an event tells of, if it does."""
+    told = ATTEMPT.search(event.text) if event.queue_id else None
+    return Attempt(event.time, event.program, **told.groupdict()) if told else None
+
+
+def follow(events: Sequence[Event], queue_id: str) -> list[Attempt]:
+    """Every attempt to deliver what was queued under this id, through filters that gave it another."""
+    ids, found = {queue_id}, list[Attempt]()
+    for event in events:
+        tried = attempt(event) if event.queue_id in ids else None
+        if tried is None:
+            continue
+        found.append(tried)
+        ids |= set(REQUEUED.findall(tried.said)) if tried.filtered else set()
+    return found
