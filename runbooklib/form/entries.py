@@ -1,0 +1,184 @@
+"""What the form asks for: each entry's place in the params file, its words, and when it is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from runbooklib.params import Dmarc, Dns, Mail, Relay
+
+RELAY = "domains[0].relay"  # asked as a provider, written as the name of a section under relays
+PUBLISH = "dns.publish"
+PROVIDERS = (*get_args(Relay.model_fields["provider"].annotation), "direct")
+
+Kind = Literal["text", "number", "reference", "choice", "tick"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One question of the form; the second part of a relays path is the provider it belongs to."""
+
+    path: str
+    label: str
+    hint: str  # shown under the question, and the comment beside the value in the file
+    example: str = ""
+    kind: Kind = "text"
+    choices: tuple[str, ...] = ()
+    when: tuple[str, str] | None = None  # asked only when that other entry has this value
+
+
+@dataclass(frozen=True)
+class Group:
+    """Entries under one heading; the short case is what a first site cannot do without."""
+
+    title: str
+    entries: tuple[Entry, ...]
+    short: bool = True
+
+
+def _relay(provider: str, name: str, label: str, hint: str, example: str = "", kind: Kind = "text") -> Entry:
+    return Entry(f"relays.{provider}.{name}", label, hint, example, kind, when=(RELAY, provider))
+
+
+def _rfc2136(name: str, label: str, hint: str, example: str = "", kind: Kind = "text") -> Entry:
+    return Entry(f"dns.rfc2136.{name}", label, hint, example, kind, when=(PUBLISH, "rfc2136"))
+
+
+def _login(service: str, what: str, port: str) -> tuple[Entry, ...]:
+    at = f"test.recipients[0].{service}"
+    return (
+        Entry(f"{at}.host", f"{what} host", f"to {what.lower()} as the stranger would", f"{service}.example.org"),
+        Entry(f"{at}.port", f"{what} port", f"TLS at once on {port}" if port == "993" else "STARTTLS", port, "number"),
+        Entry(f"{at}.username", f"{what} user", "the stranger's login", "someone@example.org"),
+        Entry(f"{at}.password", f"{what} password", "where it is kept", "env:SOMEONE_PASSWORD", "reference"),
+    )
+
+
+GROUPS = (
+    Group(
+        "Domain and server",
+        (
+            Entry("domains[0].name", "mail domain", "what stands after the @", "lantern.example"),
+            Entry("server.hostname", "host name", "MX target, certificate name, HELO name, PTR; not the mail domain"),
+            Entry("server.ipv4", "IPv4 address", "the server's public address", "203.0.113.10"),
+            Entry("server.ipv6", "IPv6 address", "leave empty if it has none, or none that should carry mail", "none"),
+            Entry("name", "site name", "names the run folders"),
+        ),
+    ),
+    Group(
+        "SSH",
+        (
+            Entry("server.host", "connects to", "address or name; the IPv4 address when empty"),
+            Entry("server.ssh.key", "private key file", "a path; the SSH agent when empty", "~/.ssh/id_ed25519"),
+            Entry(
+                "server.ssh.host_key",
+                "host key",
+                "fingerprint as `ssh-keygen -lf` prints it on the server; known_hosts when empty",
+                "SHA256:…",
+            ),
+        ),
+    ),
+    Group(
+        "Certificate for the host name",
+        (
+            Entry("mail.tls.certificate", "certificate file", "PEM with the chain, on this machine", "certs/mail.pem"),
+            Entry("mail.tls.key", "key file", "its private key, on this machine", "certs/mail.key"),
+        ),
+    ),
+    Group(
+        "Mailbox",
+        (
+            Entry("domains[0].mailboxes[0].address", "first mailbox", "a login and an address", "hi@lantern.example"),
+            Entry(
+                "domains[0].mailboxes[0].password",
+                "its password",
+                "env:NAME, file:PATH or keyring:SERVICE/USER; the value itself is never written",
+                "env:HI_PASSWORD",
+                "reference",
+            ),
+            Entry("domains[0].catch_all", "catch-all", "takes unknown addresses; empty: they are refused", "none"),
+            Entry(
+                "mail.filter",
+                "inbound filter",
+                "what looks at mail before it is accepted; a catch-all needs one",
+                kind="choice",
+                choices=get_args(Mail.model_fields["filter"].annotation),
+            ),
+        ),
+    ),
+    Group(
+        "Relay",
+        (
+            Entry(
+                RELAY,
+                "sends through",
+                "direct: the server delivers by itself and needs port 25 out",
+                kind="choice",
+                choices=PROVIDERS,
+            ),
+            _relay("resend", "api_key", "admin key", "manages domains; stays here", "env:RESEND_ADMIN", "reference"),
+            _relay("resend", "password", "sending key", "all that reaches the server", "env:RESEND_KEY", "reference"),
+            _relay("mxroute", "host", "relay host", "the server name from the welcome mail", "name.mxrouting.net"),
+            _relay("mxroute", "username", "user", "a mailbox made in their panel, whole address", "hi@lantern.example"),
+            _relay("mxroute", "password", "password", "that mailbox's", "env:MXROUTE_PASSWORD", "reference"),
+            _relay("smtp", "host", "relay host", "the smarthost's name", "smtp.example.net"),
+            _relay("smtp", "port", "port", "587 begins with STARTTLS, 465 with TLS", "587", "number"),
+            _relay("smtp", "username", "user", "as the provider gave it"),
+            _relay("smtp", "password", "password", "where it is kept", "env:SMARTHOST_PASSWORD", "reference"),
+            _relay("smtp", "spf", "SPF mechanism", "names the smarthost's addresses", "include:spf.example.net"),
+        ),
+    ),
+    Group(
+        "DNS",
+        (
+            Entry(
+                PUBLISH,
+                "published",
+                "by-hand: you paste the records; rfc2136: a TSIG-signed update",
+                kind="choice",
+                choices=get_args(Dns.model_fields["publish"].annotation),
+            ),
+            _rfc2136("server", "update server", "address of the primary", "203.0.113.53"),
+            _rfc2136("key.name", "TSIG key name", "as the server knows it", "mail-runbooks"),
+            _rfc2136("key.secret", "TSIG secret", "where it is kept", "env:TSIG_SECRET", "reference"),
+            Entry(
+                "domains[0].dmarc.policy",
+                "DMARC policy",
+                "for a domain that publishes none yet; begin with none",
+                kind="choice",
+                choices=get_args(Dmarc.model_fields["policy"].annotation),
+            ),
+            Entry("domains[0].dmarc.rua", "DMARC reports to", "where receivers send aggregate reports", "none"),
+        ),
+        short=False,
+    ),
+    Group(
+        "Someone outside, for the test messages of 05",
+        (
+            Entry("test.recipients[0].address", "recipient", "a mailbox elsewhere that you read", "you@example.org"),
+            *_login("imap", "Read", "993"),
+            *_login("submission", "Write back", "587"),
+            Entry("test.reflector", "reflector", "an address that answers what it is sent", "echo@example.org"),
+            Entry(
+                "test.smtp25",
+                "port 25 from here",
+                "this machine may itself speak to the server's port 25",
+                kind="tick",
+            ),
+        ),
+        short=False,
+    ),
+    Group(
+        "Details with good defaults",
+        (
+            Entry("server.ssh.user", "SSH user", "root, or one who may use sudo and Docker", "root"),
+            Entry("server.ssh.port", "SSH port", "where sshd listens", "22", "number"),
+            Entry("mail.directory", "directory", "on the server; everything lives in it"),
+            Entry("mail.image", "image", "pinned to a release", "ghcr.io/docker-mailserver/docker-mailserver:15.1.0"),
+            Entry("mail.tls.ca", "private CA", "PEM file, when no public CA issued the certificate", "none"),
+            Entry("domains[0].dkim.selector", "DKIM selector", "the name of the server's own key", "mail"),
+        ),
+        short=False,
+    ),
+)
+ENTRIES = tuple(entry for group in GROUPS for entry in group.entries)
