@@ -22,7 +22,7 @@ from runbooklib.results import Change, Check, Checklist, Outcome, Plan, RunbookE
 CONNECT_SECONDS = 10.0
 MARK = "--runbook-fact--"
 # The length is compared before the rename: a connection that breaks half-way must not leave half a file in place.
-WRITE = """set -e; umask 077; t=$(mktemp "$1.XXXXXX"); trap 'rm -f "$t"' EXIT HUP INT TERM
+WRITE = """set -e; mkdir -p "$(dirname "$1")"; umask 077; t=$(mktemp "$1.XXXXXX"); trap 'rm -f "$t"' EXIT HUP INT TERM
 cat >"$t"; [ "$(wc -c <"$t")" -eq "$2" ] || { echo "short write" >&2; exit 74; }
 chmod "$3" "$t"; chown "$4" "$t"; mv -f "$t" "$1"; trap - EXIT"""
 
@@ -389,7 +389,7 @@ def apply(site: Site, plan: Plan, *, apply: bool) -> Outcome:
         except HostError as error:
             raise type(error)(
                 f"step {len(done) + 1} of {len(plan)}, {change.target}: {error}",
-                "the steps before it are done, the rest is not: mend this and run the stage again, it goes on from here",
+                "the steps before it are done, the rest is not: mend this and run the stage again to go on",
             ) from None
         done.append(change)
     return Outcome(plan, tuple(done), applied=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -23,7 +23,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from runbooklib.credentials import FORM, Secret
+from runbooklib import masking
+from runbooklib.credentials import FORM, Secret, learn_quietly
 from runbooklib.places import TESTBED_PREFIX, locate, testbed_value
 from runbooklib.results import RunbookError, Table
 
@@ -33,6 +34,7 @@ LOCAL_PART = re.compile(r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}$")  # RFC 5321 
 SITE_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")  # becomes a folder's name
 FINGERPRINT = re.compile(r"^SHA256:[A-Za-z0-9+/]{43}$")
 IMPLICIT_TLS = {465, 2465}
+UNKNOWN_KEY = "is not a known key here"
 
 
 class ParamsError(RunbookError):
@@ -195,6 +197,7 @@ class Mail(Model):
     image: ImageName = "ghcr.io/docker-mailserver/docker-mailserver:15.1.0"
     directory: Directory
     tls: Tls
+    filter: Literal["none", "dnsbl", "spamassassin"] = "none"  # what looks at inbound mail before it is accepted
 
     @field_validator("image")
     @classmethod
@@ -317,7 +320,7 @@ PRESETS: dict[object, dict[str, Any]] = {
 class TsigKey(Model):
     """A key that signs updates (RFC 8945)."""
 
-    name: Name | Text
+    name: Text
     algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = "hmac-sha256"
     secret: Reference
 
@@ -453,15 +456,28 @@ def _leaves(path: str, node: Any) -> list[tuple[str, str]]:
 
 
 def load(site: Site | Mapping[str, Any] | str | Path) -> Site:
-    """The site from a params file's path, from what is in one, or from itself.
+    """The site from a params file's path, from what is in one, or from itself; its secrets are masked from here on.
 
     Raises ParamsError with every problem.
     """
     if isinstance(site, Site):
         return site
-    if isinstance(site, Mapping):
-        return _checked(site, "site")
-    return _checked(read(site), str(site))
+    loaded = _checked(site, "site") if isinstance(site, Mapping) else _checked(read(site), str(site))
+    learn_quietly(_secrets(loaded))
+    masking.install()
+    return loaded
+
+
+def _secrets(node: object) -> Iterator[Secret]:
+    if isinstance(node, Secret):
+        yield node
+    elif isinstance(node, BaseModel):
+        yield from _secrets(list(node.__dict__.values()))
+    elif isinstance(node, Mapping):
+        yield from _secrets(list(node.values()))
+    elif isinstance(node, list | tuple):
+        for part in node:
+            yield from _secrets(part)
 
 
 def read(path: str | Path) -> Mapping[str, Any]:
@@ -492,7 +508,22 @@ def _checked(given: Mapping[str, Any], source: str) -> Site:
     try:
         return Site.model_validate(given)
     except ValidationError as error:
-        raise ParamsError(source, [_problem(e) for e in error.errors(include_url=False)]) from None
+        raise ParamsError(source, [_problem(e) for e in _causes(error.errors(include_url=False))]) from None
+
+
+def _causes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without "too few items" where the items are there and wrong: pydantic counts only the valid ones."""
+    deeper = {e["loc"][: len(e["loc"]) - n] for e in errors for n in range(1, len(e["loc"]))}
+    return [e for e in errors if e["type"] != "too_short" or e["loc"] not in deeper]
+
+
+def problems(given: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Everything wrong in what stands under `site`: (path, what was expected and seen) pairs."""
+    try:
+        _checked(given, "site")
+    except ParamsError as error:
+        return error.problems
+    return []
 
 
 def _problem(error: ErrorDetails) -> tuple[str, str]:
@@ -500,7 +531,7 @@ def _problem(error: ErrorDetails) -> tuple[str, str]:
     for part in error["loc"]:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
     if error["type"] == "extra_forbidden":
-        return path, "is not a known key here"
+        return path, UNKNOWN_KEY
     seen = error.get("input")
     # Only what cannot be a secret is repeated: short plain words and numbers where no secret is expected.
     shown = (

@@ -1,0 +1,214 @@
+"""The files of docker-mailserver on the server, as text: pure functions of the site and of what stands there.
+
+A file that an administrator may add to carries one block a stage; what stands outside our blocks stays.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv6Address, IPv6Network
+
+import yaml
+
+from runbooklib.params import Domain, Relay, Site
+
+CONTAINER = "mailserver"
+CONFIG = "/tmp/docker-mailserver"  # noqa: S108 - where the image expects its configuration
+CERTIFICATE, KEY = "certs/mail.pem", "certs/mail.key"
+COMPOSE, ENV, MAIN_CF = "compose.yaml", "mailserver.env", "config/postfix-main.cf"
+PATCHES, VIRTUAL, SELF, REFUSE = (
+    "config/user-patches.sh",
+    "config/postfix-virtual.cf",
+    "config/vmailbox-self.pcre",
+    "config/refuse.cf",
+)
+LOGINS, RELAY_CA, ACCOUNTS = "config/postfix-sasl-password.cf", "config/relay-ca.pem", "config/postfix-accounts.cf"
+RELAY_MAP = "config/postfix-relaymap.cf"
+NEEDS_NEW_CONTAINER = (ENV, MAIN_CF, PATCHES, RELAY_CA)
+REQUIRED_LOCAL_PARTS = ("postmaster", "abuse")  # RFC 5321 4.5.1, RFC 2142 4 and 2
+DIGEST = "org.mail-runbooks.configuration"
+
+
+def with_block(text: str, owner: str, lines: Iterable[str]) -> str:
+    """The text with the lines between the owner's two marks replaced, appended where there are none."""
+    first, last = f"# >>> {owner} (managed by mail-runbooks; edit outside of these marks)", f"# <<< {owner}"
+    body = [*lines]
+    block = "\n".join([first, *body, last]) + "\n" if body else ""
+    marked = re.compile(rf"^# >>> {re.escape(owner)} .*?^# <<< {re.escape(owner)}\n?", re.MULTILINE | re.DOTALL)
+    if marked.search(text):
+        return marked.sub(lambda _: block, text, count=1)
+    if not block:
+        return text
+    return text + ("\n" if text and not text.endswith("\n") else "") + block
+
+
+def block(text: str, owner: str) -> list[str]:
+    """The lines between the owner's marks."""
+    found = re.search(rf"^# >>> {re.escape(owner)} .*?\n(.*?)^# <<< {re.escape(owner)}", text, re.MULTILINE | re.DOTALL)
+    return found[1].splitlines() if found else []
+
+
+def outside(text: str, owner: str) -> list[str]:
+    """The lines that are not the owner's, comments and empty ones left out."""
+    rest = with_block(text, owner, ()).splitlines()
+    return [line for line in rest if line.strip() and not line.lstrip().startswith("#")]
+
+
+def next_hop(relay: Relay) -> str:
+    """The relay as Postfix writes it; brackets keep it from asking for the relay's MX."""
+    return f"[{relay.host}]:{relay.port}"
+
+
+def compose(site: Site, digests: Mapping[str, str]) -> str:
+    """compose.yaml; its label changes with every file that only a new container reads, so that `up -d` makes one."""
+    digest = hashlib.sha256(" ".join(digests.get(path, "-") for path in NEEDS_NEW_CONTAINER).encode()).hexdigest()
+    service: dict[str, object] = {
+        "image": site.mail.image,
+        "container_name": CONTAINER,
+        "hostname": site.server.hostname,
+        "env_file": ENV,
+        "ports": ["25:25", "143:143", "465:465", "587:587", "993:993"],
+        "volumes": [
+            "./mail-data:/var/mail",
+            "./mail-state:/var/mail-state",
+            "./mail-logs:/var/log/mail",
+            f"./config:{CONFIG}",
+            "./certs:/certs:ro",  # the folder, not the files: a file replaced by rename would never be seen
+        ],
+        "restart": "always",
+        "stop_grace_period": "1m",
+        "healthcheck": {
+            "test": "ss --listening --ipv4 --tcp | grep --silent ':smtp' || exit 1",
+            "interval": "5s",
+            "timeout": "3s",
+            "retries": 3,
+            "start_period": "2m",
+        },
+        "labels": {DIGEST: digest[:16]},
+    }
+    told: dict[str, object] = {"services": {CONTAINER: service}}
+    if site.server.ipv6:
+        # Without IPv6 in the network, IPv6 clients arrive as the bridge's gateway and SPF refuses good mail.
+        told["networks"] = {"default": {"enable_ipv6": True, "ipam": {"config": [{"subnet": str(ula(site))}]}}}
+    return "# Written by mail-runbooks, stage 01-bootstrap; its next run shows what it would change here.\n" + str(
+        yaml.safe_dump(told, sort_keys=False)
+    )
+
+
+def ula(site: Site) -> IPv6Network:
+    """A unique local /64 for the container network, the same at every run (RFC 4193 3.2)."""
+    digest = hashlib.sha256(site.server.hostname.encode()).digest()
+    return IPv6Network((IPv6Address(b"\xfd" + digest[:7] + bytes(8)), 64))
+
+
+def environment(site: Site) -> list[str]:
+    """Our lines of mailserver.env: plain VAR=VALUE, never quoted, never a secret."""
+    spamassassin = int(site.mail.filter == "spamassassin")
+    return [
+        f"POSTMASTER_ADDRESS=postmaster@{site.domains[0].name}",
+        "SSL_TYPE=manual",
+        "SSL_CERT_PATH=/certs/mail.pem",
+        "SSL_KEY_PATH=/certs/mail.key",
+        "ENABLE_OPENDKIM=1",
+        "ENABLE_OPENDMARC=1",
+        "ENABLE_POLICYD_SPF=1",
+        f"ENABLE_AMAVIS={spamassassin}",
+        f"ENABLE_SPAMASSASSIN={spamassassin}",
+        f"ENABLE_DNSBL={int(site.mail.filter == 'dnsbl')}",
+        "ENABLE_UPDATE_CHECK=0",
+        "PERMIT_DOCKER=none",
+        "SPOOF_PROTECTION=1",
+    ]
+
+
+def main_cf(site: Site) -> list[str]:
+    """Our lines of postfix-main.cf that receiving needs.
+
+    Aliases are asked before mailboxes, so a catch-all would swallow every mailbox: the pipemap answers each
+    mailbox with itself first. A refused address gets its 550 before any alias is looked at.
+    """
+    refuse = f"check_recipient_access texthash:{CONFIG}/refuse.cf"
+    lines = [
+        f"smtpd_relay_restrictions = {refuse}, permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination",
+        "lmtp_destination_recipient_limit = 1",  # X-Original-To can name only one address
+    ]
+    if any(d.catch_all for d in site.domains):
+        lines.append(
+            "virtual_alias_maps = pipemap:{texthash:/etc/postfix/vmailbox, "
+            f"pcre:{CONFIG}/vmailbox-self.pcre}} texthash:/etc/postfix/virtual"
+        )
+    return lines
+
+
+def patches() -> list[str]:
+    """The line of user-patches.sh that keeps the address written to visible in the delivered message."""
+    return ["postconf -F 'lmtp/unix/command = lmtp flags=O'  # lmtp(8), since Postfix 3.5: prepends X-Original-To"]
+
+
+def aliases(site: Site) -> dict[str, str]:
+    """Every alias the site declares, with postmaster@ and abuse@ of each domain, and the catch-alls last."""
+    found: dict[str, str] = {}
+    for domain in site.domains:
+        target = owner(site, domain)
+        required = {f"{local}@{domain.name}": target for local in REQUIRED_LOCAL_PARTS}
+        found |= {a: t for a, t in required.items() if a not in site.mailboxes} | domain.aliases
+    return found | {f"@{d.name}": d.catch_all for d in site.domains if d.catch_all}
+
+
+def owner(site: Site, domain: Domain) -> str:
+    """Who reads postmaster@ of a domain where nobody was named: its catch-all, its first mailbox, the site's first."""
+    own = [m.address for m in domain.mailboxes]
+    return domain.catch_all or next(iter(own or list(site.mailboxes)))
+
+
+def refusals(site: Site) -> list[str]:
+    """The access(5) lines that answer 550 5.1.1 for refused addresses."""
+    return [
+        f"{address} 550 5.1.1 Recipient address rejected: User unknown"
+        for domain in site.domains
+        for address in domain.refuse
+    ]
+
+
+def relay_environment(relays: Mapping[str, Relay]) -> list[str]:
+    """The line of mailserver.env that names the relay of everything no sender map names."""
+    return [f"DEFAULT_RELAY_HOST={next_hop(next(iter(relays.values())))}"] if relays else []
+
+
+def relay_main_cf(relays: Mapping[str, Relay]) -> list[str]:
+    """The lines of postfix-main.cf that make TLS to each relay mandatory and verified.
+
+    A policy map, because docker-mailserver sets smtp_tls_security_level back to encrypt at every account change.
+    """
+    if not relays:
+        return []
+    policies = " ".join(f"{{ {next_hop(r)} = secure match={r.host} }}" for r in relays.values())
+    lines = [f"smtp_tls_policy_maps = inline:{{ {policies} }}"]
+    if any(r.ca for r in relays.values()):
+        lines.append(f"smtp_tls_CAfile = {CONFIG}/relay-ca.pem")
+    if any(r.mode == "implicit" for r in relays.values()):
+        lines.append("smtp_tls_wrappermode = yes")  # RFC 8314 3.3; applies to every next hop
+    return lines
+
+
+def sender_map(site: Site) -> list[str]:
+    """The lines of postfix-relaymap.cf: each relayed domain and its relay."""
+    return [f"@{d.name} {next_hop(site.relays[d.relay])}" for d in site.domains if d.relay != "direct"]
+
+
+def logins(relays: Mapping[str, Relay]) -> str:
+    """postfix-sasl-password.cf: the key equals the next hop byte for byte, or Postfix does not log in at all."""
+    found = {next_hop(r): f"{r.username}:{r.password.reveal()}" for r in relays.values() if r.password}
+    return "".join(f"{hop} {login}\n" for hop, login in found.items())
+
+
+def difference(old: str | None, new: str) -> str:
+    """What changes in a text file, in a few lines."""
+    if old is None:
+        return f"new, {len(new.splitlines())} lines"
+    lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0))[2:]
+    kept = [line for line in lines if not line.startswith("@@")]
+    return "\n".join([*kept[:12], *(["…"] if len(kept) > 12 else [])])  # noqa: PLR2004 - a plan is read by people
