@@ -11,7 +11,7 @@ from runbooklib import endpoint, host
 from runbooklib.endpoint import Endpoint, EndpointError
 from runbooklib.host import Host
 from runbooklib.params import Relay, Site
-from runbooklib.results import Check, Checklist, Status, judged, passed
+from runbooklib.results import Check, Checklist, Status, passed
 
 DIRECT_SECONDS = 5  # a cloud's filter drops without a word
 NOT_VERIFIED = ("not verified", "not authorized", "verify your domain")

@@ -7,7 +7,7 @@ from typing import Any
 
 from runbooklib import host
 from runbooklib.params import Site
-from runbooklib.records import TTL, Wanted
+from runbooklib.records import TTL, Desired, Wanted
 from runbooklib.results import Checklist, Outcome, Plan, Shown, Status, Table
 from runbooklib.servers import docker_mailserver as dms
 from runbooklib.servers import proof
@@ -79,20 +79,22 @@ def verify_keys(site: Site, done: Outcome, *, apply: bool, wait: float) -> Check
     return proof.keys(site, done, apply=apply, wait=wait)
 
 
-def records(site: Site) -> tuple[Wanted, ...]:
+def records(site: Site) -> Desired:
     """The public halves of the server's keys, as records; without values where no key is made yet."""
     have = dms.observe(site)
     why = "verifies what the server itself signs"
-    return tuple(
-        Wanted(
-            f"{d.dkim.selector}._domainkey.{d.name}",
-            "TXT",
-            tuple(filter(None, [have.keys.get((d.name, d.dkim.selector), "")])),
-            TTL,
-            why,
-            "RFC 6376 3.6.2",
-            "03-dkim",
-            known_after="" if (d.name, d.dkim.selector) in have.keys else "03-dkim",
+    return Desired(
+        tuple(
+            Wanted(
+                f"{d.dkim.selector}._domainkey.{d.name}",
+                "TXT",
+                tuple(filter(None, [have.keys.get((d.name, d.dkim.selector), "")])),
+                TTL,
+                why,
+                "RFC 6376 3.6.2",
+                "03-dkim",
+                known_after="" if (d.name, d.dkim.selector) in have.keys else "03-dkim",
+            )
+            for d in site.domains
         )
-        for d in site.domains
     )
