@@ -1,0 +1,1 @@
+"""What runs inside the stand-in: `setup`, the start script and the change detector (standard library only)."""

@@ -1,0 +1,39 @@
+"""What outlives the container: queue and caches moved onto the mail-state volume, stale process files swept."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+VOLUME = Path("/var/mail-state")
+MOVED = ("spool/postfix", "lib/postfix", "lib/dovecot", "lib/logrotate")
+STALE = ("rsyslogd.pid", "crond.pid", "dovecot/master.pid", "opendkim/opendkim.pid", "opendmarc/opendmarc.pid")
+
+
+def consolidate() -> None:
+    """Move the services' state to the volume, where it is mounted; what lies there already wins."""
+    if not VOLUME.is_dir():
+        return
+    foreign = [_move(Path("/var") / name, VOLUME / name.replace("/", "-")) for name in MOVED]
+    if any(foreign):
+        # Takes seconds, so only where another image's users own what was found.
+        subprocess.run(["postfix", "set-permissions"], capture_output=True, check=False)
+
+
+def _move(own: Path, kept: Path) -> bool:
+    """Put a link to `kept` in the place of `own`; whether `kept` belonged to another image's user."""
+    if own.is_symlink():
+        return False
+    if not kept.exists():
+        subprocess.run(["cp", "--archive", own, kept], check=True)
+    foreign = own.stat().st_uid != kept.stat().st_uid
+    shutil.rmtree(own)
+    own.symlink_to(kept)
+    return foreign
+
+
+def sweep() -> None:
+    """Remove the process files of a container that was killed: their numbers belong to other processes now."""
+    for name in STALE:
+        (Path("/run") / name).unlink(missing_ok=True)
