@@ -18,7 +18,8 @@ import ipaddress
 import smtplib
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar, Literal, TypeVar
@@ -312,6 +313,17 @@ def login(client: smtplib.SMTP, username: str, password: Secret) -> None:
         raise LoginError(f"login as {username}: {reply(error.smtp_code, error.smtp_error)}") from None
     except (smtplib.SMTPException, OSError) as error:
         raise LoginError(f"login as {username}: {_silence(error)}") from None
+
+
+@contextmanager
+def ending(client: smtplib.SMTP) -> Iterator[smtplib.SMTP]:
+    """Says QUIT at the end; how that is answered changes nothing."""
+    try:
+        yield client
+    finally:
+        with suppress(smtplib.SMTPException, OSError):
+            client.quit()
+        client.close()
 
 
 class _Imap(imaplib.IMAP4):

@@ -1,0 +1,158 @@
+"""Hands test messages over, all at once, and remembers what each service answered."""
+
+from __future__ import annotations
+
+import re
+import smtplib
+import ssl
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+from runbooklib import endpoint
+from runbooklib.credentials import CredentialError
+from runbooklib.delivery.messages import SMTP_PORT, Account, Letter, Letters, Route, compose, posts
+from runbooklib.endpoint import Endpoint, EndpointError, reply
+from runbooklib.params import Site
+from runbooklib.results import Shown, Status, Table
+
+QUEUED = re.compile(r"queued as ([0-9A-Za-z]+)")
+AT_ONCE = 16  # connections side by side
+POSTSCREEN = 20.0  # seconds; a postscreen greets new clients after 6
+
+Fate = Literal["accepted", "refused", "unsent", "unknown"]
+
+
+@dataclass(frozen=True)
+class Handed:
+    """What became of handing one message over.
+
+    `unsent`: we never got so far; `unknown`: the connection broke after the last byte, before the answer.
+    """
+
+    letter: Letter
+    fate: Fate
+    said: str
+    at: float = 0.0  # seconds since the epoch
+    queue_id: str = ""
+    tls: str = ""
+    fix: str = ""
+    verdict: Status = Status.FAIL  # what an `unsent` means: wrong, or could not tell
+
+
+@dataclass(frozen=True)
+class Sent(Shown):
+    """What was handed over; falsy when `apply` was false and nothing was."""
+
+    plan: Letters
+    handed: tuple[Handed, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.handed)
+
+    def __iter__(self) -> Iterator[Handed]:
+        return iter(self.handed)
+
+    def parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+        return self.table().parts()
+
+    def data(self) -> dict[str, Any]:
+        return self.table().data()
+
+    def table(self) -> Table:
+        """One row a message with the answer it got, or what would be sent."""
+        if not self.handed:
+            return Table("nothing was sent (apply is False); it would be", *self.plan.parts()[1:])  # type: ignore[arg-type]
+        rows = tuple((h.fate, h.letter.route, h.letter.sender, h.letter.recipient, h.said) for h in self.handed)
+        return Table(f"run {self.plan.run}: handed over", ("", "message", "from", "to", "answer"), rows)
+
+
+def send(site: Site, plan: Letters, *, apply: bool) -> Sent:
+    """Hands every message of the plan over, side by side; with `apply` false sends nothing."""
+    if not apply or not plan:
+        return Sent(plan)
+    with ThreadPoolExecutor(min(AT_ONCE, len(plan))) as pool:
+        return Sent(plan, tuple(pool.map(partial(_hand_over, site, plan), plan)))
+
+
+def _hand_over(site: Site, plan: Letters, letter: Letter) -> Handed:
+    if letter.route is Route.REFUSED:
+        return _ask(site, letter)
+    return submit(
+        site, posts(site)[letter.sender], letter, letter.sender, letter.recipient, compose(site, plan, letter)
+    )
+
+
+def submit(site: Site, post: Account, letter: Letter, sender: str, recipient: str, message: bytes) -> Handed:
+    """Submits one message as its sender."""
+    try:
+        with endpoint.ending(_client(site, post)) as client:
+            endpoint.login(client, post.username, post.password)
+            return _transfer(client, letter, sender, recipient, message)
+    except CredentialError as error:
+        return Handed(letter, "unsent", str(error))
+    except EndpointError as error:
+        return _unsent(letter, error)
+
+
+def _unsent(letter: Letter, error: EndpointError) -> Handed:
+    return Handed(letter, "unsent", str(error), time.time(), fix=error.fix, verdict=error.status)
+
+
+def _client(site: Site, post: Account) -> smtplib.SMTP:
+    def attempt(address: str) -> smtplib.SMTP:
+        return endpoint.smtp(post.endpoint, endpoint.local_dial, address, POSTSCREEN)
+
+    return attempt(post.address) if post.address else endpoint.first(post.endpoint, site.dns.resolvers, attempt)
+
+
+def _transfer(client: smtplib.SMTP, letter: Letter, sender: str, recipient: str, message: bytes) -> Handed:
+    tls = _tls(client)
+    try:
+        refused = _envelope(client, sender, recipient)
+        if refused:
+            return Handed(letter, "refused", refused, time.time(), tls=tls)
+    except (smtplib.SMTPException, OSError) as error:
+        return Handed(letter, "unsent", f"broke off before the message: {error}", time.time(), tls=tls)
+    try:
+        code, said = client.data(message)
+    except smtplib.SMTPDataError as error:
+        return Handed(letter, "refused", f"DATA: {reply(error.smtp_code, error.smtp_error)}", time.time(), tls=tls)
+    except (smtplib.SMTPException, OSError) as error:
+        return Handed(letter, "unknown", f"broke off after the message, before its answer: {error}", time.time())
+    answer = reply(code, said)
+    queued = QUEUED.search(answer)
+    fate: Fate = "accepted" if code == endpoint.OK else "refused"
+    return Handed(letter, fate, answer, time.time(), queued[1] if queued else "", tls)
+
+
+def _envelope(client: smtplib.SMTP, sender: str, recipient: str) -> str:
+    """Names sender and recipient; what was refused, or nothing (RFC 5321 4.2.1: 2xx is completion)."""
+    code, said = client.mail(sender)
+    if not 200 <= code <= 299:  # noqa: PLR2004
+        return f"MAIL FROM: {reply(code, said)}"
+    code, said = client.rcpt(recipient)
+    return "" if 200 <= code <= 299 else f"RCPT TO: {reply(code, said)}"  # noqa: PLR2004
+
+
+def _tls(client: smtplib.SMTP) -> str:
+    sock = client.sock
+    if not isinstance(sock, ssl.SSLSocket):
+        return ""
+    return f"{sock.version()} {(sock.cipher() or ('',))[0]}"
+
+
+def _ask(site: Site, letter: Letter) -> Handed:
+    """Asks at RCPT whether an address is refused, with the null sender, and stops there: nothing is sent."""
+    where = Endpoint(site.server.hostname, SMTP_PORT, "none")
+    try:
+        with endpoint.ending(endpoint.smtp(where, endpoint.local_dial, site.server.ipv4, POSTSCREEN)) as client:
+            refused = _envelope(client, "", letter.recipient)
+    except EndpointError as error:
+        return _unsent(letter, error)
+    except (smtplib.SMTPException, OSError) as error:
+        return Handed(letter, "unsent", f"broke off: {error}", verdict=Status.UNKNOWN)
+    return Handed(letter, "refused" if refused else "accepted", refused or "RCPT TO was accepted", time.time())
