@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from email.headerregistry import Address
 from email.message import EmailMessage
 
 from runbooklib import authres
@@ -52,8 +53,8 @@ def prove(copy: Copy, receivers: Iterable[str], names: Names) -> Proof:
 
 def author_domain(message: EmailMessage) -> str:
     """The domain of the one From address, or nothing where there is not exactly one (RFC 9989 4.1)."""
-    addresses = getattr(message["From"], "addresses", ())
-    return str(addresses[0].domain.lower()) if len(addresses) == 1 else ""
+    addresses: Sequence[Address] = getattr(message["From"], "addresses", ())
+    return addresses[0].domain.lower() if len(addresses) == 1 else ""
 
 
 def trusted(message: EmailMessage, receivers: Iterable[str], names: Names) -> Iterator[Method]:
