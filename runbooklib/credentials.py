@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import html
 import json
 import os
 import re
 import shlex
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -17,6 +19,8 @@ from runbooklib.results import RunbookError
 
 FORM = re.compile(r"^(env|file|keyring|testbed):(.+)$")
 SHORTEST = 6  # characters; a shorter value occurs by chance, so masking it would garble the record
+LONG_LINE = 16  # characters; a line of a key that long is as good as the key
+ANSI = re.compile(r"\x1b\[[0-9;]*[mK]")
 
 _masks: dict[str, str] = {}
 
@@ -78,9 +82,18 @@ def _keyring(rest: str) -> str:
 
 
 def learn(value: str, reference: str) -> None:
-    """Masks `value` and its derived forms from now on."""
-    for form in forms(value):
+    """Masks `value`, its derived forms and its longer lines from now on."""
+    lines = [line for line in value.splitlines() if len(line) >= LONG_LINE and not line.startswith("-----")]
+    for form in {form for text in (value, *lines) for form in forms(text)}:
         _masks[form] = f"‹{reference}›"
+
+
+def learn_quietly(secrets: Iterable[Secret]) -> None:
+    """Learns what can be looked up without asking anyone; the rest is learnt, or reported, when it is used."""
+    for secret in secrets:
+        if not secret.reference.startswith("keyring:"):
+            with contextlib.suppress(RunbookError):
+                secret.reveal()
 
 
 def forms(value: str) -> set[str]:
@@ -97,6 +110,7 @@ def forms(value: str) -> set[str]:
         html.escape(value, quote=False),
         repr(value)[1:-1],
     }
+    written |= {json.dumps(form, ensure_ascii=False)[1:-1] for form in written}  # each of them inside a notebook's JSON
     return {form for form in written | _base64_forms(value.encode()) if len(form) >= SHORTEST}
 
 
@@ -113,10 +127,20 @@ def _base64_forms(raw: bytes) -> set[str]:
 
 
 def mask(text: str) -> str:
-    """The text with every known secret replaced by its reference, longest forms first."""
-    for form in sorted(_masks, key=len, reverse=True):
-        if form in text:
-            text = text.replace(form, _masks[form])
+    """The text with every known secret replaced by its reference, longest forms first.
+
+    Colours go where they cut a secret in two: a traceback highlights the `%s` inside a string.
+    """
+    masked = _replace(text)
+    if "\x1b" not in masked:
+        return masked
+    plain = ANSI.sub("", masked)
+    return masked if _replace(plain) == plain else _replace(plain)
+
+
+def _replace(text: str) -> str:
+    for form in sorted((form for form in _masks if form in text), key=len, reverse=True):
+        text = text.replace(form, _masks[form])
     return text
 
 
@@ -133,4 +157,4 @@ def mask_tree(value: Any) -> Any:
 
 def leaks(data: bytes) -> list[str]:
     """The references whose value stands somewhere in `data`."""
-    return sorted({reference for form, reference in _masks.items() if form.encode() in data})
+    return sorted({reference.strip("‹›") for form, reference in _masks.items() if form.encode() in data})

@@ -1,0 +1,305 @@
+"""Runs: stages executed once against a site, in order, archived as they go."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TextIO
+
+from runbooklib import archive, credentials, kernel, params, report
+from runbooklib.places import testbed_state
+from runbooklib.results import MARKS, Check, GateError, RunbookError, Status
+from runbooklib.stages import RunError, Stage
+
+ID = "%Y%m%dT%H%M%SZ"
+KERNEL = "python3"
+PASSED = {Status.PASS, Status.WARN}
+COMPLETED, SECRETS = "run.stage.completed", "run.archive.secrets"
+VERDICT = "the stage reaches its verdict"
+
+
+@dataclass(frozen=True)
+class Walk:
+    """One stage walked once: its executed notebook, read."""
+
+    stage: str
+    walk: int
+    notebook: str  # file name in the run's folder
+    status: Status = Status.PASS
+    raised: bool = False  # a gate, or whatever else, stopped it before its end
+    interrupted: bool = False
+    seconds: float = 0
+    checks: tuple[Check, ...] = ()
+    changes: tuple[dict[str, Any], ...] = ()
+
+    def waits_for(self, stage: str) -> bool:
+        """Whether a row of it is pending until `stage` has run."""
+        return any(c.status is Status.PENDING and c.waits_for == stage for c in self.checks)
+
+    def line(self) -> str:
+        """How it went, for the console: one line, and one for each row that stopped it."""
+        changes = f"{len(self.changes)} change{'s'[: len(self.changes) != 1]}"
+        first = f"{MARKS[self.status]} {self.status:<8}{self.seconds:>6.1f} s   {changes}"
+        return "\n".join([first, *(f"  {row.advice()}" for row in self.checks if row.blocks)])
+
+
+@dataclass(frozen=True)
+class Run:
+    """What checks.json says."""
+
+    run: str
+    site: str
+    apply: bool
+    image: str
+    started: str
+    ended: str | None = None  # None: still going, or killed
+    walks: tuple[Walk, ...] = ()
+
+    @property
+    def last(self) -> dict[str, Walk]:
+        """The last walk of each stage."""
+        return {w.stage: w for w in self.walks}
+
+    @property
+    def status(self) -> Status:
+        """The worst of the last walks."""
+        return Status.worst(w.status for w in self.last.values())
+
+    @property
+    def raised(self) -> bool:
+        """Whether a gate stands closed: a walk that was made good by a later one does not count."""
+        return any(w.raised for w in self.last.values())
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether someone stopped it."""
+        return any(w.interrupted for w in self.last.values())
+
+    def waiting(self) -> list[Check]:
+        """The rows of the last walks that are not yet so."""
+        return [c for w in self.last.values() for c in w.checks if c.status is Status.PENDING]
+
+    def data(self) -> dict[str, Any]:
+        """As checks.json holds it."""
+        told = asdict(self)
+        told["stages"] = told.pop("walks")
+        return {**told, "status": self.status, "interrupted": self.interrupted}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A run and the folder it is archived in."""
+
+    folder: Path
+    run: Run
+
+    def save(self) -> None:
+        """Writes checks.json and report.html, whole."""
+        data = credentials.mask_tree(self.run.data())
+        archive.write(self.folder / "checks.json", json.dumps(data, ensure_ascii=False, indent=1) + "\n")
+        archive.write(self.folder / "report.html", report.render(data))
+
+    def told(self, **news: Any) -> Place:
+        """The same place with news in its run, saved."""
+        place = replace(self, run=replace(self.run, **news))
+        place.save()
+        return place
+
+
+def begin(site: params.Site, runs: Path, apply: bool) -> Place:
+    """A new run in a folder of its own, named by the UTC second it begins in."""
+    while True:
+        now = datetime.now(UTC)
+        folder = runs / site.name / now.strftime(ID)
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            time.sleep(1 - now.microsecond / 1e6)  # another run began in this second
+            continue
+        return Place(folder, Run(folder.name, site.name, apply, _image(site), _iso(now))).told()
+
+
+def resume(site: params.Site, runs: Path, run: str, apply: bool) -> Place:
+    """The place of an earlier run of this site, given by its id or its folder.
+
+    Raises RunError when there is none, or it was of another site.
+    """
+    folder = next((f for f in (Path(run), runs / site.name / run) if (f / "checks.json").is_file()), None)
+    if folder is None:
+        raise RunError(f"no run {run} of {site.name}: {runs / site.name} does not hold it")
+    earlier = read(folder)
+    if earlier.site != site.name:
+        raise RunError(f"{folder} is a run of {earlier.site}, not of {site.name}")
+    return Place(folder, replace(earlier, apply=apply, ended=None))
+
+
+def read(folder: Path) -> Run:
+    """The run archived in a folder.
+
+    Raises RunError when checks.json is missing or not what it should be.
+    """
+    try:
+        told = json.loads((folder / "checks.json").read_text(encoding="utf-8"))
+        del told["status"], told["interrupted"]  # they follow from the walks
+        return Run(**told, walks=tuple(_read_back(w) for w in told.pop("stages")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{folder} holds no readable checks.json: {type(error).__name__}") from None
+
+
+def _read_back(walk: dict[str, Any]) -> Walk:
+    checks = tuple(archive.check(row) for row in walk["checks"])
+    return Walk(**{**walk, "status": Status(walk["status"]), "checks": checks, "changes": tuple(walk["changes"])})
+
+
+def _image(site: params.Site) -> str:
+    """The image a summary names: in a rehearsal, what the testbed really holds under that name."""
+    if not site.rehearsed:
+        return site.mail.image
+    with contextlib.suppress(RunbookError, KeyError):
+        held = testbed_state()["image"]
+        return f"{site.mail.image} ({held['source']}: {held['description']})"
+    return site.mail.image
+
+
+def execute(place: Place, given: Mapping[str, Any], stages: Sequence[Stage], out: TextIO) -> Place:
+    """Walks the stages, one line each on `out`; with `apply` a closed gate ends it, without all of them are walked."""
+    os.environ["RUNBOOK_RUN"] = place.run.run  # stage 05 names its messages by it
+    waiting = [s for s in stages if not _done(place, s)]
+    try:
+        with _sigterm_interrupts():
+            while waiting:
+                kernel.prepare(KERNEL, min(2, len(waiting)))
+                stage = waiting.pop(0)
+                walk = _walk(place, given, stage, out)
+                place = place.told(walks=(*place.run.walks, walk))
+                if walk.interrupted or (walk.raised and place.run.apply):
+                    break
+                waiting = [*_again(place.run, stages, stage), *waiting]
+    finally:
+        kernel.dismiss()
+    return place.told(ended=_iso(datetime.now(UTC)))
+
+
+def _done(place: Place, stage: Stage) -> bool:
+    """Whether a resumed run has this stage behind it, with a notebook that shows it."""
+    walk = place.run.last.get(stage.name)
+    if walk is None or walk.raised or walk.status not in PASSED:
+        return False
+    with contextlib.suppress(archive.ArchiveError):
+        archive.read(place.folder / walk.notebook)
+        return True
+    return False
+
+
+def _again(run: Run, stages: Sequence[Stage], now: Stage) -> list[Stage]:
+    """The earlier stages that waited for the one just walked; an unapplied run changes nothing to wait for."""
+    if not run.apply or run.last[now.name].raised:
+        return []
+    return [s for s in stages if s.name != now.name and s.name in run.last and run.last[s.name].waits_for(now.name)]
+
+
+def _walk(place: Place, given: Mapping[str, Any], stage: Stage, out: TextIO) -> Walk:
+    number = _next(place.folder, stage)
+    notebook = _file(stage, number)
+    print(f"{notebook.removesuffix('.ipynb'):<18}", end="", file=out, flush=True)
+    began = time.monotonic()
+    row = _papermill(stage, place.folder / notebook, {"site": dict(given), "apply": place.run.apply})
+    walk = _read_walk(place.folder, Walk(stage.name, number, notebook, seconds=round(time.monotonic() - began, 1)), row)
+    print(walk.line(), file=out, flush=True)
+    return walk
+
+
+def _next(folder: Path, stage: Stage) -> int:
+    """The first number whose name is free: what stands there already is the record of an earlier walk."""
+    return next(n for n in itertools.count(1) if not (folder / _file(stage, n)).exists())
+
+
+def _file(stage: Stage, number: int) -> str:
+    return f"{stage.name}.ipynb" if number == 1 else f"{stage.name}.{number}.ipynb"
+
+
+def _papermill(stage: Stage, archived: Path, parameters: dict[str, Any]) -> Check | None:
+    """Executes the notebook; a row about what ended it from outside, if anything did."""
+    import papermill  # noqa: PLC0415 - two seconds, spent while the first kernel starts
+
+    try:
+        papermill.execute_notebook(str(stage.notebook), str(archived), parameters, progress_bar=False)
+    except papermill.PapermillExecutionError:
+        return None  # the notebook says it
+    except KeyboardInterrupt:
+        return Check(COMPLETED, Status.UNKNOWN, VERDICT, "interrupted", "resume the run with --resume")
+    except RunbookError as error:
+        return Check(COMPLETED, Status.FAIL, VERDICT, str(error), "put this right and run again")
+    except Exception as error:  # noqa: BLE001 - whatever a kernel dies of belongs in the record
+        return Check(COMPLETED, Status.FAIL, VERDICT, f"{type(error).__name__}: {error}", "run again with --resume")
+    return None
+
+
+def _read_walk(folder: Path, walk: Walk, ended: Check | None) -> Walk:
+    """The walk with what its notebook shows, and a row for what the notebook cannot say itself."""
+    leaked = archive.sweep(folder)
+    record = archive.read(folder / walk.notebook) if (folder / walk.notebook).exists() else archive.Record()
+    rows = [row for row in (ended or _died(record), _leak(leaked)) if row]
+    checks = (*record.checks, *rows)
+    return replace(
+        walk,
+        status=Status.worst(c.status for c in checks),
+        raised=bool(record.error or rows),
+        interrupted=ended is not None and ended.status is Status.UNKNOWN,
+        checks=checks,
+        changes=record.changes,
+    )
+
+
+def _died(record: archive.Record) -> Check | None:
+    """A row for an error that is no closed gate, or a gate none of whose rows was shown."""
+    told = any(c.blocks for c in record.checks)
+    if not record.error or (record.error == GateError.__name__ and told):
+        return None
+    saw = f"{record.error} in cell {record.cell}: {record.said}"
+    return Check(COMPLETED, Status.FAIL, VERDICT, saw, "the archived notebook shows where; put it right and run again")
+
+
+def _leak(references: list[str]) -> Check | None:
+    if not references:
+        return None
+    saw = f"{', '.join(references)} had come as far as the archive and was masked there"
+    fix = "do not print it; change it if anyone looked on"
+    return Check(SECRETS, Status.FAIL, "no secret leaves the kernel", saw, fix)
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Lets SIGTERM end a run as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _iso(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def summary(place: Place, source: str) -> str:
+    """The last lines on the console: the verdict, what is waited for, where the report is."""
+    run = place.run
+    lines = [f"{MARKS[run.status]} {run.status}: {run.site} on {run.image}"]
+    waiting = run.waiting() if run.apply else []
+    if waiting and not run.raised:
+        lines += [f"  waits: {c.name}: {c.observed}" for c in waiting]
+        lines.append(f"  run again: runbook run {source} --apply")
+    return "\n".join([*lines, f"report: {place.folder / 'report.html'}"])
