@@ -69,6 +69,15 @@ COLOURS = {
     Status.WARN: "#b26a00",
     Status.PASS: "#2e7d32",
 }
+# A row's first word as a badge, white on colour: legible on JupyterLab's light and dark ground alike.
+BADGES = {str(s): (MARKS[s], COLOURS[s]) for s in Status} | {
+    "done": ("✓", COLOURS[Status.PASS]),
+    "planned": ("→", COLOURS[Status.PENDING]),
+    "refused": ("✗", COLOURS[Status.FAIL]),
+}
+LEFT = "text-align:left;vertical-align:top"
+LINES = "margin:0;white-space:pre-wrap;overflow-wrap:anywhere;max-height:24em;overflow-y:auto;min-width:16em"
+LONG = 24  # characters; a shorter cell stays on few lines by itself
 
 
 class Shown:
@@ -333,17 +342,24 @@ def table_text(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
 
 
 def table_html(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """The same table for a notebook or a report; a status is a coloured word with a mark."""
+    """The same table for a notebook or a report; the verdict of a row is a coloured word with a mark."""
+    heading = f"<p><b>{html.escape(title)}</b></p>" if title else ""
     kept = [i for i in range(len(columns)) if any(str(r[i]) for r in rows)]
+    if not kept:
+        return heading
     head = "".join(f"<th style='text-align:left'>{html.escape(columns[i])}</th>" for i in kept)
-    body = "".join("<tr>" + "".join(_cell(r[i]) for i in kept) + "</tr>" for r in rows)
-    caption = f"<caption style='text-align:left;font-weight:bold'>{html.escape(title)}</caption>" if title else ""
-    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    body = "".join("<tr>" + "".join(_cell(r[i], verdict=i == 0) for i in kept) + "</tr>" for r in rows)
+    return f"{heading}<table style='margin-left:0'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _cell(value: str) -> str:
-    if isinstance(value, Status):
-        style = f"text-align:left;white-space:nowrap;font-weight:bold;color:{COLOURS[value]}"
-        return f"<td style='{style}'>{MARKS[value]} {value}</td>"
-    text = html.escape(str(value)).replace("\n", "<br>")
-    return f"<td style='text-align:left;overflow-wrap:anywhere'>{text}</td>"
+def _cell(value: str, *, verdict: bool) -> str:
+    text = html.escape(str(value))
+    if verdict and str(value) in BADGES:
+        mark, colour = BADGES[str(value)]
+        badge = f"background:{colour};color:#fff;padding:1px 8px;border-radius:9px;white-space:nowrap;font-weight:600"
+        return f"<td style='{LEFT}'><span style='{badge}'>{mark} {text}</span></td>"
+    if "\n" in text:
+        return f"<td style='{LEFT}'><pre style='{LINES}'>{text}</pre></td>"
+    # Long keys may break anywhere, but never squeeze their column to a letter's width.
+    width = "min-width:12em;overflow-wrap:anywhere" if len(text) > LONG else "overflow-wrap:break-word"
+    return f"<td style='{LEFT};{width}'>{text}</td>"

@@ -40,6 +40,14 @@ def _relay(provider: str, name: str, label: str, hint: str, example: str = "", k
     return Entry(f"relays.{provider}.{name}", label, hint, example, kind, when=(RELAY, provider))
 
 
+def _relay_dkim(provider: str, selector: str) -> tuple[Entry, ...]:
+    return (
+        _relay(provider, "dkim[0].selector", "its DKIM selector", "the label before ._domainkey it asks for", selector),
+        _relay(provider, "dkim[0].cname", "… as CNAME", "the target it shows, if it asks for a CNAME"),
+        _relay(provider, "dkim[0].value", "… or as TXT", "the value it shows, if it asks for a TXT record", "p=MIIB…"),
+    )
+
+
 def _rfc2136(name: str, label: str, hint: str, example: str = "", kind: Kind = "text") -> Entry:
     return Entry(f"dns.rfc2136.{name}", label, hint, example, kind, when=(PUBLISH, "rfc2136"))
 
@@ -112,20 +120,23 @@ GROUPS = (
             Entry(
                 RELAY,
                 "sends through",
-                "direct: the server delivers by itself and needs port 25 out",
+                "smtp: any other smarthost; direct: no relay, needs port 25 out",
                 kind="choice",
                 choices=PROVIDERS,
             ),
             _relay("resend", "api_key", "admin key", "manages domains; stays here", "env:RESEND_ADMIN", "reference"),
             _relay("resend", "password", "sending key", "all that reaches the server", "env:RESEND_KEY", "reference"),
+            *_relay_dkim("resend", "resend"),
             _relay("mxroute", "host", "relay host", "the server name from the welcome mail", "name.mxrouting.net"),
             _relay("mxroute", "username", "user", "a mailbox made in their panel, whole address", "hi@lantern.example"),
             _relay("mxroute", "password", "password", "that mailbox's", "env:MXROUTE_PASSWORD", "reference"),
+            *_relay_dkim("mxroute", "x"),
             _relay("smtp", "host", "relay host", "the smarthost's name", "smtp.example.net"),
             _relay("smtp", "port", "port", "587 begins with STARTTLS, 465 with TLS", "587", "number"),
             _relay("smtp", "username", "user", "as the provider gave it"),
             _relay("smtp", "password", "password", "where it is kept", "env:SMARTHOST_PASSWORD", "reference"),
             _relay("smtp", "spf", "SPF mechanism", "names the smarthost's addresses", "include:spf.example.net"),
+            *_relay_dkim("smtp", "s1"),
         ),
     ),
     Group(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ GIVEN = "the site given"
 MISSING = "field required"
 MUTED = "var(--jp-ui-font-color2, #666)"
 WRONG = "var(--jp-error-color1, #c62828)"
+SMALL = "font-size:smaller;line-height:1.3"
 GOOD = "var(--jp-success-color1, #2e7d32)"
 
 
@@ -40,7 +42,7 @@ class Question:
     def __init__(self, entry: Entry) -> None:
         self.entry = entry
         self.input = _input(entry)
-        self.note = w.HTML(layout=w.Layout(margin="-6px 0 4px 9.2em"))
+        self.note = w.HTML(layout=w.Layout(margin="-2px 0 4px 9.2em"))
         self.box = w.VBox([self.input, self.note])
 
     def tell(self, wrong: str, meant: str, *, asked: bool) -> None:
@@ -50,7 +52,7 @@ class Question:
             self.input.placeholder = meant or self.entry.example
         said, colour = (self.entry.hint, MUTED) if wrong in ("", MISSING) else (wrong, WRONG)
         mark = "<b>needed</b> · " if wrong == MISSING else ""
-        self.note.value = f"<small style='color:{colour};line-height:1.2'>{mark}{html.escape(said)}</small>"
+        self.note.value = f"<div style='color:{colour};{SMALL}'>{mark}{html.escape(said)}</div>"
 
 
 def _input(entry: Entry) -> w.ValueWidget:
@@ -137,7 +139,7 @@ class Form:
             where = draft.dotted(draft.place(mapping, question.entry))
             question.tell(found.get(where, ""), meant.get(path, ""), asked=draft.asked(question.entry, said))
         self.path.placeholder = f"params/{mapping.get('name') or 'site'}.yaml"
-        self.shown.value = f"<pre style='overflow-x:auto;line-height:1.35'>{html.escape(draft.preview(mapping))}</pre>"
+        self.shown.value = _paper(draft.preview(mapping))
         self.verdict.value, self.said.value = _verdict(self.unread, found), ""
         self._permit(valid=not found)
 
@@ -195,6 +197,12 @@ def _verdict(unread: str, found: Mapping[str, str]) -> str:
 
 def _places(found: Mapping[str, str], said: str) -> str:
     return ", ".join(f"<code>{html.escape(path or 'site')}</code>" for path, s in found.items() if s == said)
+
+
+def _paper(text: str) -> str:
+    """The file's text with its comments dimmed."""
+    dimmed = re.sub(r"(?m)(^|  )(# .*)$", rf"\1<span style='color:{MUTED}'>\2</span>", html.escape(text, quote=False))
+    return f"<pre style='white-space:pre;overflow-x:auto;font-size:smaller;line-height:1.4'>{dimmed}</pre>"
 
 
 def _next(path: Path) -> str:
