@@ -10,7 +10,7 @@ from runbooklib.params import Site
 from runbooklib.records import TTL, Desired, Wanted
 from runbooklib.results import Checklist, Outcome, Plan, Shown, Status, Table
 from runbooklib.servers import docker_mailserver as dms
-from runbooklib.servers import proof
+from runbooklib.servers import doors, routing, signer
 from runbooklib.servers.docker_mailserver import Server, State
 
 apply = host.apply
@@ -33,7 +33,7 @@ def plan(site: Site, have: State) -> Plan:
 
 def verify(site: Site, done: Outcome, wait: float) -> Checklist:
     """Stage 01: whether the mail server is up and answers as the params say."""
-    return proof.bootstrap(site, done, wait)
+    return doors.verify(site, done, wait)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Routes(Shown):
 
 def routes(site: Site) -> Routes:
     """Stage 02: Postfix's own answer to where each domain's mail leaves."""
-    effective = proof.effective(site)
+    effective = routing.effective(site)
     return Routes(dms.observe(site), {d.name: effective.hop(d.name) for d in site.domains})
 
 
@@ -66,7 +66,7 @@ def plan_routes(site: Site, have: Routes, proofs: Checklist) -> Plan:
 
 def verify_routes(site: Site, done: Outcome, wait: float) -> Checklist:
     """Stage 02: what Postfix will really use."""
-    return proof.routes(site, done, wait)
+    return routing.verify(site, done, wait)
 
 
 def plan_keys(site: Site, have: State) -> Plan:
@@ -76,7 +76,7 @@ def plan_keys(site: Site, have: State) -> Plan:
 
 def verify_keys(site: Site, done: Outcome, *, apply: bool, wait: float) -> Checklist:
     """Stage 03: each key's halves, permissions and signature on a real message."""
-    return proof.keys(site, done, apply=apply, wait=wait)
+    return signer.verify(site, done, apply=apply, wait=wait)
 
 
 def records(site: Site) -> Desired:

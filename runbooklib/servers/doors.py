@@ -1,0 +1,230 @@
+"""Whether the mail server is up and answers at its doors as the params say, asked from the server's own side."""
+
+from __future__ import annotations
+
+import secrets
+import smtplib
+import ssl
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from runbooklib import endpoint, host
+from runbooklib.endpoint import Endpoint, EndpointError
+from runbooklib.params import Site
+from runbooklib.places import locate
+from runbooklib.results import Check, Checklist, Outcome, Status, judged, passed
+from runbooklib.servers import docker_mailserver as dms
+from runbooklib.servers import layout
+from runbooklib.servers.docker_mailserver import Server, State
+
+PORTS = (25, 143, 465, 587, 993)
+SERVICES = ("mailserver", "changedetector", "cron", "dovecot", "opendkim", "opendmarc", "postfix", "rsyslog")
+POSTSCREEN_SECONDS = 20.0  # it greets a new client after 6 s
+STRANGER = "somebody@relay-probe.invalid"  # RFC 6761 6.4: no such domain, so nobody is written to
+
+
+def verify(site: Site, done: Outcome, wait: float) -> Checklist:
+    """Whether the mail server is up and does what the params say; `pending` where the plan is not applied."""
+    title = f"mail server on {site.server.hostname}"
+    have = dms.observe(site)
+    if done.plan and not done.applied:
+        held = [planned("server.plan", f"{len(done.plan)} changes applied")]
+        if have.container is None or have.container.state != "running":
+            return Checklist(title, tuple(held))
+        return Checklist(title, tuple(held + _standing(site, have)))
+    ready = until_ready(site, wait)
+    checks = [ready, *_standing(site, dms.observe(site))]
+    if ready.status is Status.PASS:
+        with ThreadPoolExecutor() as pool:
+            parts = pool.map(lambda prove: prove(site), (certificates, recipients))
+            checks += [check for part in parts for check in part]
+    return Checklist(title, tuple(checks))
+
+
+def planned(name: str, expected: str) -> Check:
+    """The row of a claim that only the unapplied plan stands between."""
+    return Check(name, Status.PENDING, expected, "the plan above is shown, not applied", "run again with apply")
+
+
+def until_ready(site: Site, wait: float) -> Check:
+    """Polls until every listener and service is there; the container's exit code and health say too little."""
+    server, deadline = Server(site), time.monotonic() + max(wait, 1)
+    expected = f"listeners {', '.join(map(str, PORTS))} and services running"
+    while True:
+        missing = _missing(server)
+        if not missing:
+            return passed("server.ready", expected, "all there", "docker-mailserver documentation, debugging")
+        if time.monotonic() > deadline:
+            break
+        time.sleep(1)
+    said = [line for line in _container_log(server).splitlines() if "ERROR" in line or "WARN" in line][-3:]
+    observed = f"not within {wait:.0f} s: {', '.join(missing)}" + "".join(f"\n{line}" for line in said)
+    fix = f"read `docker logs {layout.CONTAINER}`; stage 06 names known causes"
+    return Check("server.ready", Status.FAIL, expected, observed, fix)
+
+
+def _missing(server: Server) -> list[str]:
+    """What is not there yet of listeners and services; docker-mailserver answers `up` long before it is ready."""
+    script = "ss -Hltn; echo --; supervisorctl status"
+    answer = server.inside(("sh", "-c", script))
+    listeners, _, services = answer.out.partition("--\n")
+    open_ports = {line.split()[3].rpartition(":")[2] for line in listeners.splitlines() if len(line.split()) > 3}  # noqa: PLR2004
+    running = {line.split()[0] for line in services.splitlines() if "RUNNING" in line}
+    if not answer.out:
+        return ["the container does not answer"]
+    return [f"port {p}" for p in PORTS if str(p) not in open_ports] + [s for s in SERVICES if s not in running]
+
+
+def _container_log(server: Server) -> str:
+    answer = server.host.run(("docker", "logs", "--tail", "200", layout.CONTAINER), check=False)
+    return answer.out + answer.err
+
+
+def _standing(site: Site, have: State) -> list[Check]:
+    """What the facts alone prove: engine, container, image, mailboxes, filter."""
+    fix = "run 01-bootstrap with apply"
+    current = have.container
+    restarts = current.restarts if current else 0
+    checks = [
+        judged("server.engine", have.engine.ready, "Docker Engine and Compose 2", _engine(have), fix),
+        judged("server.engine.boot", have.engine.enabled, "Docker starts at boot", str(have.engine.enabled), fix),
+        judged(
+            "server.container",
+            current is not None and current.state == "running" and current.health in {"healthy", "starting"},
+            "running, healthy",
+            f"{current.state}, {current.health}" if current else "absent",
+            f"read `docker logs {layout.CONTAINER}`: it ends with status 0 even when its set-up failed",
+        ),
+        Check(
+            "server.container.restarts",
+            Status.WARN if restarts else Status.PASS,
+            "no restart since it was made",
+            str(restarts),
+            "a restarting container is a failing one: read its log" if restarts else "",
+        ),
+        judged(
+            "server.image",
+            current is not None and current.image == site.mail.image,
+            site.mail.image,
+            current.image if current else "no container",
+            fix,
+        ),
+        _mailboxes(site, have),
+        _filter(site),
+    ]
+    if current is None:
+        return [checks[0], checks[2]]
+    return checks
+
+
+def _engine(have: State) -> str:
+    if have.engine.said and have.engine.installed and not have.engine.version:
+        return f"Docker is installed and does not answer: {have.engine.said}"
+    return f"engine {have.engine.version or 'absent'}, compose {have.engine.compose or 'absent'}"
+
+
+def _mailboxes(site: Site, have: State) -> Check:
+    missing = sorted(set(site.mailboxes) - have.mailboxes)
+    undeclared = sorted(have.mailboxes - set(site.mailboxes))
+    observed = f"{len(have.mailboxes)} there"
+    observed += f"; missing {', '.join(missing)}" if missing else ""
+    observed += f"; not in params, left alone: {', '.join(undeclared)}" if undeclared else ""
+    status = Status.FAIL if missing else Status.PASS
+    return Check("server.mailboxes", status, ", ".join(site.mailboxes), observed, "run with apply" if missing else "")
+
+
+def _filter(site: Site) -> Check:
+    open_to_all = [d.name for d in site.domains if d.catch_all]
+    bare = bool(open_to_all) and site.mail.filter == "none"
+    return Check(
+        "server.catch-all.filter",
+        Status.WARN if bare else Status.PASS,
+        "an inbound filter where a catch-all takes every address",
+        f"filter {site.mail.filter}; catch-all in {', '.join(open_to_all) or 'no domain'}",
+        "set mail.filter: a catch-all without one collects everything sent to made-up addresses" if bare else "",
+    )
+
+
+@dataclass(frozen=True)
+class Door:
+    """A TLS service of the mail server and how it is opened."""
+
+    port: int
+    tls: str
+    open: Callable[..., object]
+
+
+def certificates(site: Site) -> list[Check]:
+    """The certificate that each TLS service shows, verified by name as a client would."""
+    doors = (
+        Door(465, "implicit", endpoint.smtp),
+        Door(587, "starttls", endpoint.smtp),
+        Door(993, "implicit", endpoint.imap),
+    )
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda door: _certificate(site, door), doors))
+
+
+def _certificate(site: Site, door: Door) -> Check:
+    name, expected = f"server.tls.{door.port}", f"the uploaded certificate, valid for {site.server.hostname}"
+    where = Endpoint(site.server.hostname, door.port, door.tls, site.mail.tls.ca)  # type: ignore[arg-type]
+    try:
+        client = door.open(where, host.connect(site).dial, "127.0.0.1")
+        sock = getattr(client, "sock", None)
+        shown = sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
+    except EndpointError as error:
+        return Check(name, error.status, expected, str(error), error.fix)
+    getattr(client, "close", getattr(client, "shutdown", lambda: None))()
+    uploaded = ssl.PEM_cert_to_DER_cert(_first_certificate(locate(site.mail.tls.certificate).read_text()))
+    same = shown == uploaded
+    observed = "verified, the uploaded one" if same else "verified, but not the uploaded one"
+    return judged(name, same, expected, observed, "wait a few seconds for the reload, then run again", "RFC 9525 6")
+
+
+def _first_certificate(pem: str) -> str:
+    end = "-----END CERTIFICATE-----"
+    return pem[pem.index("-----BEGIN CERTIFICATE-----") : pem.index(end) + len(end)] + "\n"
+
+
+def recipients(site: Site) -> list[Check]:
+    """What port 25 answers to RCPT TO: mailboxes, aliases, catch-all, refused and foreign; no message is sent."""
+    asked = _expected_answers(site)
+    try:
+        answers = _ask(site, [address for _, address, _ in asked])
+    except (EndpointError, smtplib.SMTPException, OSError) as error:
+        fix = "look at the mail log for what refused the connection"
+        return [Check("server.recipients", Status.UNKNOWN, "an SMTP dialogue on port 25", str(error), fix)]
+    return [_answered(name, address, wanted, answers[address]) for name, address, wanted in asked]
+
+
+def _expected_answers(site: Site) -> list[tuple[str, str, str]]:
+    """(name of the check, address, start of the expected answer) for every address worth asking about."""
+    made_up = f"runbook-{secrets.token_hex(6)}"
+    asked = [("server.rcpt.mailbox", address, "250") for address in site.mailboxes]
+    asked += [("server.rcpt.alias", a, "250") for a in layout.aliases(site) if not a.startswith("@")]
+    for domain in site.domains:
+        known = "250" if domain.catch_all else "550 5.1.1"
+        asked.append(("server.rcpt.made-up", f"{made_up}@{domain.name}", known))
+        asked += [("server.rcpt.refused", address, "550 5.1.1") for address in domain.refuse]
+    return [*asked, ("server.rcpt.open-relay", STRANGER, "5")]
+
+
+def _ask(site: Site, addresses: Iterable[str]) -> dict[str, str]:
+    where = Endpoint(site.server.hostname, 25, "none", None)
+    client = endpoint.smtp(where, host.connect(site).dial, "127.0.0.1", POSTSCREEN_SECONDS, "[127.0.0.1]")
+    try:
+        # The null sender: nothing can bounce, and no sender policy applies (RFC 5321 4.5.5).
+        client.mail("")
+        return {address: endpoint.reply(*client.rcpt(address)) for address in addresses}
+    finally:
+        client.close()
+
+
+def _answered(name: str, address: str, wanted: str, answer: str) -> Check:
+    fix = {
+        "server.rcpt.open-relay": "the server accepts mail for others: look at mynetworks and PERMIT_DOCKER at once",
+        "server.rcpt.refused": "run with apply; config/refuse.cf holds the refused addresses",
+    }.get(name, "run with apply; config/postfix-virtual.cf and postfix-accounts.cf hold the addresses")
+    return judged(f"{name} {address}", answer.startswith(wanted), f"{wanted}…", answer, fix, "RFC 5321 4.2.3, RFC 3463")
