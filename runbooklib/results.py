@@ -11,6 +11,7 @@ The error tree, drawn once:
     ├── EndpointError        a service could not be spoken to                 (endpoint)
     ├── HostError            SSH: unreachable, refused, unknown key, command  (host)
     ├── ZoneError            a DNS server could not be asked or updated       (zone)
+    ├── SpfError, TagError   a DNS text is not the record it claims to be     (spf, records)
     ├── DeliveryError        a message could not be handed over or fetched    (delivery)
     └── RunError             a run cannot start, go on, or be read            (runs)
 """

@@ -1,0 +1,151 @@
+"""What should stand in DNS for a site: each rrset with its reason, its reference and the stage that needs it."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runbooklib import spf
+from runbooklib.params import Domain, Relay, Site
+from runbooklib.results import Shown, Table
+
+TTL = 3600  # seconds; what a new rrset gets
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One rrset as it should be; without values and `known_after`, nobody has said yet what it should hold."""
+
+    name: str  # lower case, no final dot
+    type: str
+    values: tuple[str, ...]  # TXT unquoted and joined; names in lower case without final dot
+    ttl: int
+    reason: str
+    ref: str
+    stage: str  # the one that needs it
+    known_after: str = ""  # the stage that makes the value
+    advisory: bool = False  # mail passes without it
+
+    @property
+    def kind(self) -> str:
+        """The word of the field for it: address, mx, spf, dkim, dmarc or ptr."""
+        if self.type in {"CNAME", "TXT"}:
+            return "dkim" if "._domainkey." in self.name else "dmarc" if self.name.startswith("_dmarc.") else "spf"
+        return {"A": "address", "AAAA": "address", "MX": "mx", "PTR": "ptr"}[self.type]
+
+    @property
+    def check(self) -> str:
+        """The id of its row, unique within a site: what is checked and where."""
+        if self.kind == "address":
+            return f"dns.address.{'ipv4' if self.type == 'A' else 'ipv6'} {self.name}"
+        return f"dns.{self.kind} {reversed_address(self.name) if self.kind == 'ptr' else self.name}"
+
+    @property
+    def asked(self) -> tuple[str, str]:
+        """The question whose answer shows it; a key is asked for as verifiers do, through any CNAME."""
+        return self.name, "TXT" if self.kind == "dkim" else self.type
+
+    @property
+    def expected(self) -> str:
+        if self.values:
+            return f"{self.type} {' + '.join(self.values)}"
+        return f"{self.type}, known after {self.known_after}" if self.known_after else f"{self.type}, not in params"
+
+
+@dataclass(frozen=True)
+class Desired(Shown):
+    """Every rrset a site needs."""
+
+    records: tuple[Wanted, ...]
+
+    def __iter__(self) -> Iterator[Wanted]:
+        return iter(self.records)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
+        rows = [(w.name, w.type, self._value(w), w.reason, w.stage, w.ref) for w in self.records]
+        return "what should be there", ("name", "type", "value", "why", "needed by", "reference"), rows
+
+    @staticmethod
+    def _value(wanted: Wanted) -> str:
+        return "\n".join(wanted.values) or wanted.expected.partition(", ")[2]
+
+    def data(self) -> dict[str, Any]:
+        title, columns, rows = self.parts()
+        return Table(title, tuple(columns), tuple(tuple(r) for r in rows)).data()
+
+
+def desired(site: Site, *others: Iterable[Wanted]) -> Desired:
+    """What the site itself wants, and what server and relays add to it; the same rrset is wanted once."""
+    every = [*_addresses(site), *_mail(site), *(w for some in others for w in some), *_policies(site), *_reverse(site)]
+    return Desired(tuple(dict.fromkeys(every)))
+
+
+def _addresses(site: Site) -> Iterator[Wanted]:
+    server = site.server
+    why, ref = "where the MX name leads: the server's own address", "RFC 5321 5.1"
+    yield Wanted(server.hostname, "A", (server.ipv4,), TTL, why, ref, "05-send")
+    if server.ipv6:
+        yield Wanted(server.hostname, "AAAA", (server.ipv6,), TTL, why, ref, "05-send")
+
+
+def _mail(site: Site) -> Iterator[Wanted]:
+    for domain in site.domains:
+        why = "receiving does not pass the relay: strangers deliver to this server"
+        yield Wanted(domain.name, "MX", (f"10 {site.server.hostname}",), TTL, why, "RFC 5321 5.1", "05-send")
+        yield from _spf(site, domain)
+    if any(d.relay == "direct" for d in site.domains):
+        why = "bounces carry no envelope sender, so SPF is judged at the HELO name"
+        record = (str(spf.of(_own_addresses(site))),)
+        yield Wanted(site.server.hostname, "TXT", record, TTL, why, "RFC 7208 2.4", "05-send")
+
+
+def _spf(site: Site, domain: Domain) -> Iterator[Wanted]:
+    """SPF at the domain, where it stands in MAIL FROM: a relay with a return path of its own is judged there."""
+    if domain.relay == "direct":
+        why = "the server sends for this domain itself"
+        yield Wanted(domain.name, "TXT", (str(spf.of(_own_addresses(site))),), TTL, why, "RFC 7208 3", "05-send")
+    elif not site.relays[domain.relay].return_path:
+        why = f"authorises the pool {domain.relay} sends from; this server sends nothing itself"
+        record = _authorises(site.relays[domain.relay])
+        yield Wanted(domain.name, "TXT", record, TTL, why, "RFC 7208 3", "02-relay")
+
+
+def _authorises(relay: Relay) -> tuple[str, ...]:
+    return (str(spf.of([relay.spf])),) if relay.spf else ()
+
+
+def _own_addresses(site: Site) -> list[str]:
+    server = site.server
+    return [f"ip4:{server.ipv4}", *([f"ip6:{server.ipv6}"] if server.ipv6 else [])]
+
+
+def _policies(site: Site) -> Iterator[Wanted]:
+    for domain in site.domains:
+        rua = f"; rua=mailto:{domain.dmarc.rua}" if domain.dmarc.rua else ""
+        value = f"v=DMARC1; p={domain.dmarc.policy}{rua}"
+        why = "says what receivers do with mail that passes neither SPF nor DKIM in alignment"
+        yield Wanted(f"_dmarc.{domain.name}", "TXT", (value,), TTL, why, "RFC 9989 4", "05-send")
+
+
+def _reverse(site: Site) -> Iterator[Wanted]:
+    """PTR is the address owner's to set: checked, never published; it decides only where we send directly."""
+    relayed = all(d.relay != "direct" for d in site.domains)
+    why = "an address that sends should have a name that leads back to it; relayed mail shows the relay's"
+    for address in filter(None, (site.server.ipv4, site.server.ipv6)):
+        name = ipaddress.ip_address(address).reverse_pointer
+        values = (site.server.hostname,)
+        yield Wanted(name, "PTR", values, TTL, why, "RFC 1912 2.1", "05-send", advisory=relayed)
+
+
+def reversed_address(name: str) -> str:
+    """The address a name under in-addr.arpa or ip6.arpa stands for."""
+    labels = name.removesuffix(".in-addr.arpa").removesuffix(".ip6.arpa").split(".")[::-1]
+    if name.endswith(".in-addr.arpa"):
+        return ".".join(labels)
+    nibbles = "".join(labels)
+    return str(ipaddress.ip_address(":".join(nibbles[i : i + 4] for i in range(0, 32, 4))))

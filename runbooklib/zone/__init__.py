@@ -1,0 +1,33 @@
+"""The DNS outside: observed at authoritative servers and resolvers, and published to."""
+
+from runbooklib.zone.literal import Literal
+from runbooklib.zone.observation import observe
+from runbooklib.zone.preflights import preflight
+from runbooklib.zone.publishing import Published, publish
+from runbooklib.zone.questions import Internet, Wire, ask, together
+from runbooklib.zone.updates import (
+    NoZoneError,
+    OvertakenError,
+    RefusedError,
+    TsigError,
+    UnansweredError,
+    ZoneError,
+)
+
+__all__ = [
+    "Internet",
+    "Literal",
+    "NoZoneError",
+    "OvertakenError",
+    "Published",
+    "RefusedError",
+    "TsigError",
+    "UnansweredError",
+    "Wire",
+    "ZoneError",
+    "ask",
+    "observe",
+    "preflight",
+    "publish",
+    "together",
+]
