@@ -139,7 +139,8 @@ def build(base: Mapping[str, Any], said: Values) -> dict[str, Any]:
     built: dict[str, Any] = copy.deepcopy(dict(base))
     before, meant = values(base), derived(said)
     for entry in (e for e in ENTRIES if asked(e, said)):
-        value = _clean(said.get(entry.path, "")) or meant.get(entry.path, "")
+        value = _clean(said.get(entry.path, ""))
+        value = meant.get(entry.path, "") if value == "" else value
         if value != before[entry.path]:
             _answer(built, base, entry, value)
     for path, model in (("server", Server), ("mail", Mail), ("domains[0]", Domain)):
