@@ -6,10 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from runbooklib import params, places
-from runbooklib.results import RunbookError
+from runbooklib.results import RunbookError, table_text
 
 OK, GATE, USAGE, INTERRUPTED = 0, 1, 2, 130  # 130: a shell's 128 + SIGINT
 
@@ -140,31 +141,39 @@ def _report(asked: argparse.Namespace) -> int:
 
 
 def _testbed_up(asked: argparse.Namespace) -> int:
-    from runbooklib import testbed  # noqa: PLC0415 - Docker's library is not needed elsewhere
+    from runbooklib.testbed import world  # noqa: PLC0415 - Docker's library is not needed elsewhere
 
-    testbed.up(places.project_root(), _say, egress_25=asked.egress_25)
+    world.up(places.project_root(), _say, egress_25=asked.egress_25)
     return OK
 
 
 def _testbed_down(_asked: argparse.Namespace) -> int:
-    from runbooklib import testbed  # noqa: PLC0415 - as above
+    from runbooklib.testbed import world  # noqa: PLC0415 - as above
 
-    testbed.down(places.project_root(), _say)
+    world.down(places.project_root(), _say)
     return OK
 
 
 def _testbed_status(asked: argparse.Namespace) -> int:
-    from runbooklib import testbed  # noqa: PLC0415 - as above
+    from runbooklib.testbed import world  # noqa: PLC0415 - as above
 
-    rows = testbed.status(places.project_root())
-    _say(json.dumps(rows) if asked.json else "\n".join(str(row) for row in rows) or "no testbed is up")
+    hosts = world.status(places.project_root())
+    image = places.testbed_state()["image"] if hosts else {}
+    rows = [asdict(host) for host in hosts]
+    if asked.json:
+        _say(json.dumps({"image": image, "hosts": rows}))
+    elif not rows:
+        _say("no testbed is up")
+    else:
+        _say(table_text("", tuple(rows[0]), [[str(v) for v in row.values()] for row in rows]))
+        _say(f"mail server image: {image['reference']} ({image['source']}: {image['description']})")
     return OK
 
 
 def _testbed_load(asked: argparse.Namespace) -> int:
-    from runbooklib import testbed  # noqa: PLC0415 - as above
+    from runbooklib.testbed import world  # noqa: PLC0415 - as above
 
-    testbed.load(asked.image)
+    _say(f"the registry holds {world.load(places.project_root(), asked.image, _say).description}")
     return OK
 
 

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from jupyter_client.manager import AsyncKernelManager
-from jupyter_client.provisioning import LocalProvisioner
 from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import Engine, NBClientEngine, NotebookExecutionManager, papermill_engines
@@ -35,7 +34,8 @@ class RunbookEngine(Engine):  # type: ignore[misc] # papermill is untyped
     @classmethod
     def execute_notebook(cls, nb: NotebookNode, kernel_name: str, **options: Any) -> NotebookNode:
         signature.check(nb)
-        return super().execute_notebook(nb, kernel_name, **options)
+        executed: NotebookNode = super().execute_notebook(nb, kernel_name, **options)
+        return executed
 
     @classmethod
     def execute_managed_notebook(
@@ -75,9 +75,10 @@ def _interruptible(manager: AsyncKernelManager) -> Iterator[None]:
 
     def interrupt(number: int, _frame: object) -> None:
         interrupted.append(number)
-        if len(interrupted) > 1 or not isinstance(manager.provisioner, LocalProvisioner):
+        process = getattr(manager.provisioner, "pid", None)
+        if len(interrupted) > 1 or process is None:
             raise KeyboardInterrupt
-        os.kill(manager.provisioner.pid, signal.SIGINT)
+        os.kill(process, signal.SIGINT)
         signal.alarm(GRACE)
 
     with _handled(interrupt, signal.SIGINT, signal.SIGTERM, signal.SIGALRM):

@@ -514,7 +514,12 @@ def _checked(given: Mapping[str, Any], source: str) -> Site:
 def _causes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
     """Without "too few items" where the items are there and wrong: pydantic counts only the valid ones."""
     deeper = {e["loc"][: len(e["loc"]) - n] for e in errors for n in range(1, len(e["loc"]))}
-    return [e for e in errors if e["type"] != "too_short" or e["loc"] not in deeper]
+    missing = {e["msg"]: e["loc"] for e in reversed(errors) if e["type"] == "testbed"}  # one testbed, one complaint
+    return [
+        e
+        for e in errors
+        if (e["type"] != "too_short" or e["loc"] not in deeper) and missing.get(e["msg"], e["loc"]) == e["loc"]
+    ]
 
 
 def problems(given: Mapping[str, Any]) -> list[tuple[str, str]]:

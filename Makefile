@@ -1,0 +1,56 @@
+# make rehearse   everything from a bare machine: packages, testbed, every stage applied, report
+# make test       linter, types, unit tests, then the tests that need the testbed's containers
+# make notebook   JupyterLab on the notebooks
+# make bench      measures ours against the peers and prints the tables
+
+.DELETE_ON_ERROR:
+.PHONY: rehearse test check unit containers notebook bench
+
+export PYDEVD_DISABLE_FILE_VALIDATION = 1
+BIN := .venv/bin
+SAY := @printf '\n== %s\n'
+# The newest Python this machine has under a usual name; 3.11 is the oldest that will do.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+  $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+rehearse: .venv/installed
+	$(SAY) 'Testbed up (Docker Engine and images first, where they are missing)'
+	$(BIN)/runbook testbed up
+	$(SAY) 'Every stage against it, applied'
+	$(BIN)/runbook run params/rehearsal.yaml --apply
+
+test: check unit containers
+
+check: .venv/installed
+	$(SAY) 'Ruff and mypy'
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: .venv/installed
+	$(SAY) 'Unit tests'
+	$(BIN)/pytest -m 'not testbed' -n auto
+
+containers: .venv/installed
+	$(SAY) 'Tests against real servers in containers (Docker Engine and images first, where they are missing)'
+	$(BIN)/pytest -m testbed -v
+
+# Kernels talk over IPC: sockets in a folder that only this user can enter and that goes with JupyterLab.
+notebook: .venv/installed
+	folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT INT TERM && \
+	JUPYTER_RUNTIME_DIR=$$folder $(BIN)/jupyter lab --KernelManager.transport=ipc \
+	  $$(test "$$(id -u)" -ne 0 || echo --allow-root) notebooks
+
+bench: .venv/installed
+	$(SAY) 'Ours against the peers, measured now on this machine'
+	$(BIN)/python -m tests.bench
+
+.venv/installed: pyproject.toml
+	$(SAY) 'Python packages into .venv'
+	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer is needed'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo 'this Python cannot make virtual environments: installing $(PYTHON)-venv'; \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(PYTHON)-venv; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --disable-pip-version-check --progress-bar off -e '.[dev]'
+	@touch $@
