@@ -80,12 +80,10 @@ def of_debian(sources: Iterable[Source], release: str) -> tuple[Source, ...]:
 
 def turned(source: Source, old: str, new: str) -> Source:
     """The same archive, another release."""
-    return replace(
-        source, suites=tuple(s.replace(old, new, 1) for s in source.suites), components=("main",)
-    )
+    return replace(source, suites=tuple(s.replace(old, new, 1) for s in source.suites), components=("main",))
 
 
 def settings() -> str:
-    """This machine's proxy, certificate and date-check settings, as a file for apt.conf.d."""
+    """The machine's proxy, certificate and date-check settings, as a file for apt.conf.d."""
     dump = subprocess.run(["apt-config", "dump"], capture_output=True, text=True, check=True).stdout
     return "".join(f"{line}\n" for line in dump.splitlines() if SETTINGS.match(line) and '"";' not in line)

@@ -69,9 +69,7 @@ def _release_of_machine() -> str:
     return fields.get("VERSION_CODENAME", "").strip('"')
 
 
-def _bootstrap(
-    engine: docker.DockerClient, release: str, sources: tuple[apt.Source, ...], here: str, say: Say
-) -> None:
+def _bootstrap(engine: docker.DockerClient, release: str, sources: tuple[apt.Source, ...], here: str, say: Say) -> None:
     say(f"no registry answers: making Debian {release} with debootstrap from this machine's apt sources")
     wanted = [apt.turned(source, here, release) for source in sources]
     main = next(source for source in wanted if release in source.suites)

@@ -21,7 +21,13 @@ LOG = Path("/var/log/dockerd.log")
 START_SECONDS = 60
 
 
-class EngineError(RunbookError):
+class TestbedError(RunbookError):
+    """The testbed, or something it stands on, is not as it must be."""
+
+    __test__ = False  # pytest collects by name
+
+
+class EngineError(TestbedError):
     """No usable Docker Engine on this machine."""
 
 
@@ -144,7 +150,9 @@ def _await_answer() -> None:
             client()
         except EngineError as error:
             if time.monotonic() > until:
-                raise EngineError(f"the Docker daemon did not start in {START_SECONDS} s: see {LOG} ({error})") from None
+                raise EngineError(
+                    f"the Docker daemon did not start in {START_SECONDS} s: see {LOG} ({error})"
+                ) from None
             time.sleep(0.3)
         else:
             return

@@ -1,0 +1,123 @@
+"""What makes one testbed different from every other: its keys, passwords and zones, written for its hosts."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from pathlib import Path
+
+from runbooklib.testbed import authority, zones
+from runbooklib.testbed.authority import Authority, SshKey
+from runbooklib.testbed.hosts import NAMES, Plot
+from runbooklib.testbed.state import Account, Dns, Image, Registry, Resolver, Server, State, Tsig
+
+MAIL = "mail.lantern.example"
+PRIVATE = 0o600
+
+
+def create(plot: Plot, bridge: str, image: Image, *, egress_25: bool) -> State:
+    """Makes every secret new, writes each host's files, and says what the site's owner may know of them."""
+    ca = authority.create()
+    _write(plot.folder / "ca.pem", ca.pem)
+    _write(plot.folder / "resolv.conf", f"nameserver {plot.addresses.ipv4('resolver')}\n")
+    relay, mx = _account(plot, "relay", "lantern"), _account(plot, "mx", "friend@stranger.example")
+    dns = Dns(plot.addresses.ipv4("dns"), plot.addresses.ipv6("dns"), _tsig())
+    _write_dns(plot, dns.tsig, _write_mail(plot, ca, relay, mx))
+    _write_tls(plot, "registry", ca)
+    return State(
+        name=plot.name,
+        bridge=bridge,
+        subnet4=str(plot.addresses.subnet4),
+        subnet6=str(plot.addresses.subnet6),
+        server=_server(plot, ca, egress_25=egress_25),
+        dns=dns,
+        resolver=Resolver(plot.addresses.ipv4("resolver"), plot.addresses.ipv6("resolver")),
+        registry=Registry(plot.addresses.ipv4("registry"), plot.addresses.ipv6("registry"), NAMES["registry"]),
+        relay=relay,
+        mx=mx,
+        mailboxes={name: _password() for name in ("hi", "ada")},
+        ca=str(plot.folder / "ca.pem"),
+        image=image,
+    )
+
+
+def _password() -> str:
+    return secrets.token_urlsafe(18)
+
+
+def _tsig() -> Tsig:
+    return Tsig("lantern-update", "hmac-sha256", base64.b64encode(secrets.token_bytes(32)).decode())
+
+
+def _account(plot: Plot, host: str, username: str) -> Account:
+    return Account(plot.addresses.ipv4(host), plot.addresses.ipv6(host), NAMES[host], username, _password())
+
+
+def _write(path: Path, text: str, mode: int = 0o644) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=PRIVATE)
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+def _write_tls(plot: Plot, host: str, ca: Authority) -> None:
+    pair = ca.issue(NAMES[host])
+    _write(plot.files(host) / "testbed/tls.pem", pair.certificate)
+    _write(plot.files(host) / "testbed/tls.key", pair.key, PRIVATE)
+
+
+def _write_mail(plot: Plot, ca: Authority, relay: Account, mx: Account) -> zones.Keys:
+    """The files of both mail hosts; their DKIM records are what the zones need of them."""
+    records = []
+    for host, account in (("relay", relay), ("mx", mx)):
+        key = authority.dkim_key()
+        _write_tls(plot, host, ca)
+        _write(plot.files(host) / "testbed/ca.pem", ca.pem)
+        _write(plot.files(host) / "testbed/dkim.key", key.private, PRIVATE)
+        # Dovecot's auth process reads this under its own user
+        _write(plot.files(host) / "testbed/users", f"{account.username}:{{PLAIN}}{account.password}\n")
+        records.append(key.record)
+    return zones.Keys(*records)
+
+
+def _write_dns(plot: Plot, tsig: Tsig, dkim: zones.Keys) -> None:
+    every = zones.initial(plot.addresses, dkim)
+    dns, resolver = plot.files("dns") / "testbed", plot.files("resolver") / "testbed"
+    for zone in every:
+        _write(dns / "zones" / f"{zone.label}.zone", zone.text)
+        _write(dns / "keys" / f"{zone.label}.pem", zone.pem, PRIVATE)
+    _write(dns / "knot.conf", zones.knot(every, tsig), PRIVATE)
+    _write(resolver / "unbound.conf", zones.unbound(plot.addresses))
+    _write(resolver / "root.hints", zones.hints(plot.addresses))
+    _write(resolver / "root.anchor", every[-1].ds + "\n")
+
+
+def _server(plot: Plot, ca: Authority, *, egress_25: bool) -> Server:
+    login, host_key, mail = authority.ssh_key(), authority.ssh_key(), ca.issue(MAIL)
+    _write_server(plot.files("server"), login, host_key, ca.pem)
+    write_egress(plot, egress_25=egress_25)
+    return Server(
+        ipv4=plot.addresses.ipv4("server"),
+        ipv6=plot.addresses.ipv6("server"),
+        host_key=host_key.fingerprint,
+        ssh_key=str(_write(plot.folder / "id_ed25519", login.private, PRIVATE)),
+        certificate=str(_write(plot.folder / f"{MAIL}.pem", mail.certificate)),
+        certificate_key=str(_write(plot.folder / f"{MAIL}.key", mail.key, PRIVATE)),
+        egress_25=egress_25,
+    )
+
+
+def _write_server(root: Path, login: SshKey, host_key: SshKey, ca: str) -> None:
+    _write(root / "root/.ssh/authorized_keys", f"{login.public} root\n", PRIVATE)
+    _write(root / "etc/ssh/ssh_host_ed25519_key", host_key.private, PRIVATE)
+    _write(root / "etc/ssh/ssh_host_ed25519_key.pub", f"{host_key.public}\n")
+    _write(root / "usr/local/share/ca-certificates/testbed.crt", ca)
+    _write(root / "etc/docker/certs.d" / NAMES["registry"] / "ca.crt", ca)
+
+
+def write_egress(plot: Plot, *, egress_25: bool) -> str:
+    """Notes for the server's next start whether new connections to port 25 may leave."""
+    word = "open" if egress_25 else "closed"
+    _write(plot.files("server") / "etc/testbed/egress", word)
+    return word
