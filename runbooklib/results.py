@@ -70,15 +70,16 @@ COLOURS = {
     Status.WARN: "#b26a00",
     Status.PASS: "#2e7d32",
 }
-# A row's first word as a badge, white on colour: legible on JupyterLab's light and dark ground alike.
+# A row's verdict as a badge, white on colour: legible on JupyterLab's light and dark ground alike.
 BADGES = {str(s): (MARKS[s], COLOURS[s]) for s in Status} | {
     "done": ("✓", COLOURS[Status.PASS]),
     "planned": ("→", COLOURS[Status.PENDING]),
     "refused": ("✗", COLOURS[Status.FAIL]),
 }
-LEFT = "text-align:left;vertical-align:top"
+VERDICTS = ("status", "")  # the columns that hold one
+LEFT = "text-align:left;vertical-align:top;padding:3px 8px"
 LINES = "margin:0;white-space:pre-wrap;overflow-wrap:anywhere;max-height:24em;overflow-y:auto;min-width:16em"
-LONG = 24  # characters; a shorter cell stays on few lines by itself
+SHORT, LONG = 16, 24  # characters
 
 
 class Shown:
@@ -349,7 +350,7 @@ def table_html(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
     if not kept:
         return heading
     head = "".join(f"<th style='text-align:left'>{html.escape(columns[i])}</th>" for i in kept)
-    body = "".join("<tr>" + "".join(_cell(r[i], verdict=i == 0) for i in kept) + "</tr>" for r in rows)
+    body = "".join("<tr>" + "".join(_cell(r[i], verdict=columns[i] in VERDICTS) for i in kept) + "</tr>" for r in rows)
     return f"{heading}<table style='margin-left:0'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
@@ -361,6 +362,7 @@ def _cell(value: str, *, verdict: bool) -> str:
         return f"<td style='{LEFT}'><span style='{badge}'>{mark} {text}</span></td>"
     if "\n" in text:
         return f"<td style='{LEFT}'><pre style='{LINES}'>{text}</pre></td>"
-    # Long keys may break anywhere, but never squeeze their column to a letter's width.
+    # Long keys may break anywhere, but never squeeze their column to a letter's width; a few words stay together.
     width = "min-width:12em;overflow-wrap:anywhere" if len(text) > LONG else "overflow-wrap:break-word"
+    width = "white-space:nowrap" if len(text) <= SHORT else width
     return f"<td style='{LEFT};{width}'>{text}</td>"
