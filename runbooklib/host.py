@@ -139,13 +139,13 @@ class Host:
         data = content.encode() if isinstance(content, str) else content
         self.run(["sh", "-c", WRITE, "write", path, str(len(data)), f"{mode:o}", owner], data)
 
-    def facts(self, commands: Mapping[str, str], timeout: float = 60) -> dict[str, Answer]:
-        """Many shell commands in one round trip, each with its own status."""
+    def facts(self, commands: Mapping[str, str], through: Sequence[str] = (), timeout: float = 60) -> dict[str, Answer]:
+        """Many shell commands in one round trip, each with its own status; `through` leads into a container."""
         script = "\n".join(
             f'o=$( ( {command}\n) 2>&1 ); s=$?; printf "%s\\n%s\\n%s %s\\n" "{MARK}{name}" "$o" "{MARK}" "$s"'
             for name, command in commands.items()
         )
-        return parse_facts(self.run(["sh", "-s"], script, timeout).out)
+        return parse_facts(self.run([*through, "sh", "-s"], script, timeout, check=not through).out)
 
     def dial(self, address: str, port: int, timeout: float = CONNECT_SECONDS) -> socket.socket:
         """A TCP connection made from the server, as a socket here (RFC 4254 7.2).

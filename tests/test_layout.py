@@ -95,7 +95,7 @@ def test_mailboxes_are_answered_first_only_beside_a_catch_all(catch_all: str | N
 
 
 def test_refused_addresses_answer_550_5_1_1() -> None:
-    assert layout.refusals(make()) == ["leaked@lantern.example 550 5.1.1 Recipient address rejected: User unknown"]
+    assert layout.refusals(make()) == ["leaked@lantern.example 550 5.1.1 User unknown"]
 
 
 def test_tls_to_the_relay_is_verified_and_its_own_ca_is_named() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 import smtplib
+import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
+from typing import Literal
 
 from runbooklib import endpoint, host
 from runbooklib.endpoint import Endpoint, EndpointError
@@ -22,6 +24,7 @@ from runbooklib.servers.docker_mailserver import Server, State
 PORTS = (25, 143, 465, 587, 993)
 SERVICES = ("mailserver", "changedetector", "cron", "dovecot", "opendkim", "opendmarc", "postfix", "rsyslog")
 POSTSCREEN_SECONDS = 20.0  # it greets a new client after 6 s
+Mode = Literal["starttls", "implicit"]
 STRANGER = "somebody@relay-probe.invalid"  # RFC 6761 6.4: no such domain, so nobody is written to
 
 
@@ -147,40 +150,36 @@ def _filter(site: Site) -> Check:
     )
 
 
-@dataclass(frozen=True)
-class Door:
-    """A TLS service of the mail server and how it is opened."""
-
-    port: int
-    tls: str
-    open: Callable[..., object]
-
-
 def certificates(site: Site) -> list[Check]:
     """The certificate that each TLS service shows, verified by name as a client would."""
-    doors = (
-        Door(465, "implicit", endpoint.smtp),
-        Door(587, "starttls", endpoint.smtp),
-        Door(993, "implicit", endpoint.imap),
-    )
+    doors: tuple[tuple[int, Mode], ...] = ((465, "implicit"), (587, "starttls"), (993, "implicit"))
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda door: _certificate(site, door), doors))
+        return list(pool.map(lambda door: _certificate(site, *door), doors))
 
 
-def _certificate(site: Site, door: Door) -> Check:
-    name, expected = f"server.tls.{door.port}", f"the uploaded certificate, valid for {site.server.hostname}"
-    where = Endpoint(site.server.hostname, door.port, door.tls, site.mail.tls.ca)  # type: ignore[arg-type]
+def _certificate(site: Site, port: int, tls: Mode) -> Check:
+    name, expected = f"server.tls.{port}", f"the uploaded certificate, valid for {site.server.hostname}"
     try:
-        client = door.open(where, host.connect(site).dial, "127.0.0.1")
-        sock = getattr(client, "sock", None)
-        shown = sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
+        shown = _shown(site, Endpoint(site.server.hostname, port, tls, site.mail.tls.ca))
     except EndpointError as error:
         return Check(name, error.status, expected, str(error), error.fix)
-    getattr(client, "close", getattr(client, "shutdown", lambda: None))()
     uploaded = ssl.PEM_cert_to_DER_cert(_first_certificate(locate(site.mail.tls.certificate).read_text()))
     same = shown == uploaded
     observed = "verified, the uploaded one" if same else "verified, but not the uploaded one"
     return judged(name, same, expected, observed, "wait a few seconds for the reload, then run again", "RFC 9525 6")
+
+
+def _shown(site: Site, where: Endpoint) -> bytes | None:
+    dial = host.connect(site).dial
+    if where.tls == "implicit":
+        with endpoint.connect(where, dial, "127.0.0.1") as sock:
+            return _peer(sock)
+    with closing(endpoint.smtp(where, dial, "127.0.0.1")) as client:
+        return _peer(client.sock)
+
+
+def _peer(sock: socket.socket | None) -> bytes | None:
+    return sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
 
 
 def _first_certificate(pem: str) -> str:

@@ -11,6 +11,7 @@ from runbooklib.host import Answer, CommandChange, FileChange, os_release
 from runbooklib.results import Change
 
 OLDEST_COMPOSE = 2
+NOT_FOUND = 127  # the shell's status for a command that is not there
 IPV6_BY_DEFAULT = 27  # Docker Engine release notes: ip6tables needs no experimental flag since 27.0
 # https://docs.docker.com/engine/install/debian/: the fingerprint of the key that signs Docker's own repository
 DOCKER_KEY = "9DC858229FC7DD38854AE2D88D81803C0EBFCD88"
@@ -83,7 +84,7 @@ def parse(facts: Mapping[str, Answer]) -> Engine:
         candidate=candidate,
         package=package,
         daemon=told["daemon.json"] or None,
-        said="" if engine.ok else engine.out.strip(),
+        said="" if engine.ok or engine.status == NOT_FOUND else engine.out.strip(),
     )
 
 

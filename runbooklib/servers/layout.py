@@ -166,11 +166,7 @@ def owner(site: Site, domain: Domain) -> str:
 
 def refusals(site: Site) -> list[str]:
     """The access(5) lines that answer 550 5.1.1 for refused addresses."""
-    return [
-        f"{address} 550 5.1.1 Recipient address rejected: User unknown"
-        for domain in site.domains
-        for address in domain.refuse
-    ]
+    return [f"{address} 550 5.1.1 User unknown" for domain in site.domains for address in domain.refuse]
 
 
 def relay_environment(relays: Mapping[str, Relay]) -> list[str]:

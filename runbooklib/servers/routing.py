@@ -13,7 +13,8 @@ from runbooklib.servers import docker_mailserver as dms
 from runbooklib.servers import layout
 from runbooklib.servers.doors import planned, until_ready
 
-LOGIN_FILES = {"mode config": layout.LOGINS, "mode live": "/etc/postfix/sasl_passwd"}
+SENDERS, LOGINS = "/etc/postfix/relayhost_map", "/etc/postfix/sasl_passwd"  # where docker-mailserver puts its maps
+LOGIN_FILES = {"mode config": layout.LOGINS, "mode live": LOGINS}
 
 
 def verify(site: Site, done: Outcome, wait: float) -> Checklist:
@@ -109,29 +110,28 @@ class Effective:
 
 
 def effective(site: Site) -> Effective:
-    """Asked with postconf and postmap, in one round trip; all empty where no container runs."""
-    inside = f"docker exec {layout.CONTAINER}"
+    """Asked with postconf and postmap, in two round trips; all empty where no container runs."""
     hops = [layout.next_hop(r) for r in site.used_relays.values()]
     commands = {
-        "relayhost": f"{inside} postconf -h relayhost",
-        "policy": f"{inside} postconf -h smtp_tls_policy_maps",
-        "mode config": f"stat -c %a {dms.path(site, layout.LOGINS)}",
-        "mode live": f"{inside} stat -c %a /etc/postfix/sasl_passwd",
+        "relayhost": "postconf -h relayhost",
+        "mode live": f"stat -c %a {LOGINS}",
     }
+    # Each map is looked for first: postmap waits a second before it complains of one that is not there.
     for domain in site.domains:
-        commands[f"sender {domain.name}"] = f"{inside} postmap -q @{domain.name} texthash:/etc/postfix/relayhost_map"
+        commands[f"sender {domain.name}"] = f"test -f {SENDERS} && postmap -q @{domain.name} texthash:{SENDERS}"
     for hop in hops:
-        ask = f"postmap -q '{hop}' texthash:/etc/postfix/sasl_passwd"
-        commands[f"login {hop}"] = f'{inside} sh -c "{ask}" | tr -d "\\n" | sha256sum'
-        commands[f"policy {hop}"] = f'{inside} sh -c \'postmap -q "{hop}" "$(postconf -h smtp_tls_policy_maps)"\''
-    told = {name: answer.out.strip() for name, answer in host.connect(site).facts(commands).items() if answer.ok}
+        commands[f"login {hop}"] = f"test -f {LOGINS} && postmap -q '{hop}' texthash:{LOGINS} | tr -d '\\n' | sha256sum"
+        commands[f"policy {hop}"] = f'm=$(postconf -h smtp_tls_policy_maps); test -n "$m" && postmap -q \'{hop}\' "$m"'
+    server = host.connect(site)
+    answers = server.facts(commands, through=("docker", "exec", "-i", layout.CONTAINER))
+    answers |= server.facts({"mode config": f"stat -c %a {dms.path(site, layout.LOGINS)}"})
+    told = {name: answer.out.strip() for name, answer in answers.items() if answer.ok}
     nothing = hashlib.sha256(b"").hexdigest()
     logins = {hop: told.get(f"login {hop}", "").split(" ")[0] for hop in hops}
-    modes = {LOGIN_FILES[n]: int(told[n], 8) for n in LOGIN_FILES if n in told}
     return Effective(
         relayhost=told.get("relayhost", ""),
         senders={d.name: hop for d in site.domains if (hop := told.get(f"sender {d.name}", ""))},
         policies={hop: told.get(f"policy {hop}", "") for hop in hops},
         logins={hop: digest for hop, digest in logins.items() if digest not in {"", nothing}},
-        modes=modes,
+        modes={LOGIN_FILES[n]: int(told[n], 8) for n in LOGIN_FILES if n in told},
     )
