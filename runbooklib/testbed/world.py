@@ -150,7 +150,7 @@ def _make(docker_engine: docker.DockerClient, folder: Path, say: Say, *, egress_
     plot = Plot(name, folder, addresses)
     network.close(docker_engine, tags["dns"], bridge_of(name))
     known = contents.create(plot, bridge_of(name), chosen, egress_25=egress_25)
-    _volumes(docker_engine, plot)
+    create_volumes(docker_engine, plot)
     _start_all(docker_engine, plot, tags)
     state.save(folder, known)
     say(f"the testbed is up: {chosen.description}, network {known.subnet4}")
@@ -164,7 +164,8 @@ def _images(docker_engine: docker.DockerClient, chosen: Image, say: Say) -> dict
     return {host: own.get(host, services) for host in NAMES}
 
 
-def _volumes(docker_engine: docker.DockerClient, plot: Plot) -> None:
+def create_volumes(docker_engine: docker.DockerClient, plot: Plot) -> None:
+    """The server's volumes, empty."""
     for part in hosts.VOLUMES:
         docker_engine.volumes.create(plot.volume(part), labels=plot.labels)
 
