@@ -382,6 +382,18 @@ def _authenticate(client: imaplib.IMAP4, username: str, password: str) -> None:
         client.login(username, password)
 
 
+@contextmanager
+def leaving(client: imaplib.IMAP4) -> Iterator[imaplib.IMAP4]:
+    """Says LOGOUT at the end; how that is answered changes nothing."""
+    try:
+        yield client
+    finally:
+        with suppress(imaplib.IMAP4.error, OSError):
+            client.logout()
+        with suppress(OSError):
+            client.shutdown()
+
+
 def first(endpoint: Endpoint, resolvers: Sequence[str], attempt: Callable[[str], Client]) -> Client:
     """What `attempt(address)` gives for the first address that can be connected to.
 

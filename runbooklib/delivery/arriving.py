@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -193,7 +192,7 @@ def _dues(handed: Handed) -> list[Due]:
 def _look(watch: Watch, address: str, account: Account, deadline: float) -> None:
     """Reads one mailbox until nothing is awaited anywhere or time is up, then once more for duplicates."""
     try:
-        with _leaving(_open(watch.site, account)) as client:
+        with endpoint.leaving(_open(watch.site, account)) as client:
             box = Box(client, address, watch.sent.plan.marker, watch.marker)
             while watch.due and time.monotonic() < deadline:
                 _note(watch, box)
@@ -218,17 +217,6 @@ def _open(site: Site, account: Account) -> imaplib.IMAP4:
     client = attempt(account.address) if account.address else endpoint.first(account.endpoint, resolvers, attempt)
     endpoint.imap_login(client, account.username, account.password)
     return client
-
-
-@contextmanager
-def _leaving(client: imaplib.IMAP4) -> Iterator[imaplib.IMAP4]:
-    try:
-        yield client
-    finally:
-        with suppress(imaplib.IMAP4.error, OSError):
-            client.logout()
-        with suppress(OSError):
-            client.shutdown()
 
 
 class Box:

@@ -1,0 +1,98 @@
+"""All probes side by side within a time budget; each fact has an outcome of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+from runbooklib import host
+from runbooklib.credentials import mask_tree
+from runbooklib.diagnosis import Evidence, Fact
+from runbooklib.host import HostError
+from runbooklib.params import Domain, Relay, Site
+from runbooklib.probes import inside, names, outside
+from runbooklib.results import RunbookError
+
+BUDGET = 20.0  # seconds; what has not answered by then was not seen
+AT_ONCE = 24
+
+Probe = Callable[[], Any]  # a JSON-like value; raises RunbookError when it cannot be seen
+
+
+def gather(site: Site, *, budget: float = BUDGET) -> Evidence:
+    """What can be seen of the site within `budget` seconds; changes nothing."""
+    probes = dict(_probes(site))
+    ends = time.monotonic() + budget
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
+        asked = {name: pool.submit(probe) for name, probe in probes.items()}
+        facts = {name: _outcome(name, future, ends) for name, future in asked.items()}
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return Evidence(expectations(site), facts | dict(_not_allowed(site)))
+
+
+def _outcome(name: str, future: Future[Any], ends: float) -> Fact:
+    advisory = name.partition(" ")[0] in ADVISORY
+    try:
+        return Fact(mask_tree(future.result(max(0.0, ends - time.monotonic()))))
+    except TimeoutError:
+        return Fact(unseen="no answer within the time budget", advisory=advisory)
+    except (RunbookError, OSError, ValueError, LookupError) as error:  # an answer nobody foresaw is one not understood
+        return Fact(unseen=str(error) or type(error).__name__, advisory=advisory)
+
+
+ADVISORY = {"port", "tls", "startup", "memory", "clock"}  # the view from outside, and what only adds to others
+
+
+def _not_allowed(site: Site) -> Iterator[tuple[str, Fact]]:
+    if not site.test.smtp25:
+        yield "port 25", Fact(unseen="test.smtp25 is false: this machine may not speak to port 25", advisory=True)
+
+
+def expectations(site: Site) -> dict[str, Any]:
+    """What the params say that rules compare with."""
+    return {
+        "name": site.name,
+        "hostname": site.server.hostname,
+        "ipv4": site.server.ipv4,
+        "ipv6": site.server.ipv6,
+        "domains": [_expected(site, domain) for domain in site.domains],
+    }
+
+
+def _expected(site: Site, domain: Domain) -> dict[str, Any]:
+    relay = site.relays.get(domain.relay)
+    return {
+        "name": domain.name,
+        "next_hop": f"[{relay.host}]:{relay.port}" if relay else "",
+        "spf": _mechanism(relay),
+    }
+
+
+def _mechanism(relay: Relay | None) -> str:
+    """What the domain's own SPF must name; a relay with a return path of its own is judged there."""
+    return (relay.spf or "") if relay and not relay.return_path else ""
+
+
+def _probes(site: Site) -> Iterator[tuple[str, Probe]]:
+    yield "ssh", partial(inside.ssh, site)
+    if _reached(site):
+        yield from ((name, partial(probe, site)) for name, probe in inside.PROBES.items())
+        yield from ((f"relay {name}", partial(inside.relay, site, name)) for name in site.used_relays)
+    for port in outside.ports(site):
+        yield f"port {port}", partial(outside.port, site, port)
+        yield f"tls {port}", partial(outside.tls, site, port)
+    yield from names.probes(site)
+
+
+def _reached(site: Site) -> bool:
+    """Whether the server lets us in; if not, that is one thing not seen, not twenty."""
+    try:
+        host.connect(site)
+    except HostError:
+        return False
+    return True
