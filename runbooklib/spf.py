@@ -116,7 +116,7 @@ def _term(word: str) -> Term:
 
 
 def _directive(word: str, qualifier: str, name: str, value: str | None, prefixes: str) -> Term:
-    if value == "" or (value is None) == (name in NEEDS_DOMAIN) or (name == "all" and value is not None):
+    if value == "" or (value is None and name in NEEDS_DOMAIN) or (value is not None and name == "all"):
         raise SpfError(f"{_shown(word)}: the mechanism {name} is not written so (RFC 7208 5)")
     if prefixes and name not in {"a", "mx", "ip4", "ip6"}:
         raise SpfError(f"{_shown(word)}: {name} takes no prefix length (RFC 7208 5)")

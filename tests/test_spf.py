@@ -123,8 +123,8 @@ def test_nothing_typed_raises_anything_but_our_own_and_merging_is_stable(here: l
 
 @pytest.mark.parametrize(
     "word",
-    ["a:" + "1" * 60000, "a:" + "a." * 30000, "a:" + "%{s" * 20000, "a:" + "%{s" + "-" * 60000, "a" + "/1" * 30000]
-    + ["ip4:" + "1." * 30000, "x=" + "%" * 60000, "include:" + "a-" * 30000 + ".", "a/" + "9" * 60000],
+    ["a:" + "1" * 60000, "a:" + "a." * 30000 + ".", "a:" + "%{s" * 20000, "a:" + "%{s" + "-" * 60000, "a" + "/1" * 30000]
+    + ["ip4:" + "1." * 30000, "x=" + "%" * 59999, "include:" + "a-" * 30000 + ".", "a/" + "9" * 60000],
 )
 def test_a_hostile_record_costs_little_time(word: str) -> None:
     started = time.process_time()

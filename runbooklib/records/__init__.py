@@ -1,7 +1,7 @@
 """DNS records of a site: what should stand, what does, what has to change, and what that proves."""
 
 from runbooklib.records.changes import RecordChange, dangers, diff
-from runbooklib.records.comparison import Comparison, compare
+from runbooklib.records.comparison import Comparison, compare, repeats
 from runbooklib.records.observed import Answer, Observed, Question, Word, parents
 from runbooklib.records.texts import TagError, dkim_key, dmarc_policy, quoted, strings, tags
 from runbooklib.records.verdicts import changed, clock, verify
@@ -28,6 +28,7 @@ __all__ = [
     "dmarc_policy",
     "parents",
     "quoted",
+    "repeats",
     "reversed_address",
     "strings",
     "tags",

@@ -185,6 +185,13 @@ def _policy(wanted: Wanted, answer: Answer) -> Comparison:
     return Comparison(Status.FAIL, found[0], tuple(raised if v == found[0] else v for v in answer.values))
 
 
+def repeats(wanted: Wanted, answer: Answer, have: Observed) -> bool:
+    """Whether a resolver says of this record what an authoritative server says."""
+    told = compare(wanted, answer)
+    held = [compare(wanted, a) for a in have.at_authority(wanted) if a.heard]
+    return any((told.status, told.said) == (c.status, c.said) for c in held)
+
+
 def inherited(wanted: Wanted, have: Observed) -> str:
     """The stricter DMARC record a subdomain has from above while it has none itself: ours would weaken it.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
-from runbooklib.records.comparison import Comparison, compare, inherited
+from runbooklib.records.comparison import Comparison, compare, inherited, repeats
 from runbooklib.records.observed import Answer, Observed, Word
 from runbooklib.records.texts import TagError, dkim_key
 from runbooklib.records.wanted import Desired, Wanted, reversed_address
@@ -70,19 +70,21 @@ def _lacking(wanted: Wanted, compared: Comparison, seen: Observed, plan: Plan, *
         return replace(row, fix="the update was accepted, yet this is answered: look at the server's zone and log")
     if some:
         return replace(row, fix="one authoritative server has old data: look at its zone transfer")
-    if any(c.target == target for c in plan) and not plan.refusals:
-        return replace(row, status=Status.PENDING, fix=_how(seen))
+    if any(c.target == target for c in plan):
+        return replace(row, status=Status.PENDING, fix=_how(seen, plan))
     return row
 
 
-def _how(seen: Observed) -> str:
+def _how(seen: Observed, plan: Plan) -> str:
+    if plan.refusals:
+        return "the plan is refused as a whole: settle the rows it names, then run again"
     return "publish this record by hand, then run again" if seen.by_hand else "run with apply"
 
 
 def _cached(row: Check, wanted: Wanted, seen: Observed) -> Check:
     """A row that holds at the authority, with what each resolver says."""
     answers = seen.at_resolvers(wanted)
-    fresh = [a for a in answers if a.heard and compare(wanted, a).good]
+    fresh = [a for a in answers if a.heard and repeats(wanted, a, seen)]
     old = [a for a in answers if a.heard and a not in fresh]
     silent = [a for a in answers if not a.heard]
     told = f"{row.observed}{_resolvers('at', fresh)}{_silent(silent)}"

@@ -12,6 +12,7 @@ from runbooklib.params import Domain, Relay, Site
 from runbooklib.results import Shown, Table
 
 TTL = 3600  # seconds; what a new rrset gets
+WIDEST = 100  # characters of a value in a verdict
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,10 @@ class Wanted:
 
     @property
     def expected(self) -> str:
+        """What a row shows; a key is cut in its middle."""
         if self.values:
-            return f"{self.type} {' + '.join(self.values)}"
+            shown = (v if len(v) <= WIDEST else f"{v[:40]}…{v[-20:]}" for v in self.values)
+            return f"{self.type} {' + '.join(shown)}"
         return f"{self.type}, known after {self.known_after}" if self.known_after else f"{self.type}, not in params"
 
 

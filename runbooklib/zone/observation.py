@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from runbooklib.params import Site
-from runbooklib.records import Answer, Desired, Observed, Question, Wanted, Word, changed, compare, parents
+from runbooklib.records import Answer, Desired, Observed, Question, Wanted, Word, changed, compare, parents, repeats
 from runbooklib.results import Outcome
 from runbooklib.zone.authorities import Holder, above, hold
 from runbooklib.zone.questions import INTERNET, Wire, ask, together
@@ -81,17 +81,16 @@ def _ready(wanted: Wanted, seen: Observed) -> bool:
 
 def _late(wanted: Wanted, seen: Observed) -> bool:
     """Whether someone who answers still gives the old data."""
-    answers = (*seen.at_authority(wanted), *seen.at_resolvers(wanted))
-    return any(a.heard and not compare(wanted, a).good for a in answers)
+    behind = [a for a in seen.at_authority(wanted) if a.heard and not compare(wanted, a).good]
+    return bool(behind or _old(wanted, seen))
+
+
+def _old(wanted: Wanted, seen: Observed) -> list[Answer]:
+    return [a for a in seen.at_resolvers(wanted) if a.heard and not repeats(wanted, a, seen)]
 
 
 def _pause(late: Iterable[Wanted], seen: Observed) -> float:
     """Seconds until the first old answer leaves a cache; a server that fetches the zone from another is soon done."""
     now = datetime.now(UTC)
-    waits = [
-        (a.until - now).total_seconds() + SHORTEST
-        for w in late
-        for a in seen.at_resolvers(w)
-        if a.heard and not compare(w, a).good
-    ]
+    waits = [(a.until - now).total_seconds() + SHORTEST for w in late for a in _old(w, seen)]
     return max(min(waits, default=SHORTEST), SHORTEST)

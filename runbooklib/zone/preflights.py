@@ -43,7 +43,7 @@ def _missing(name: str, holder: Holder) -> Check:
     answer = holder.missing or Answer(Question(name, "SOA"), "", Word.TIMEOUT)
     said = " ".join(filter(None, [answer.server, answer.word, answer.note]))
     expected, check = f"a zone that holds {name}", f"dns.delegation {name}"
-    if answer.word in {Word.NXDOMAIN, Word.NODATA, Word.LAME, Word.REFUSED}:
+    if answer.heard or answer.word is Word.LAME:
         fix = "register the domain, or point dns.authoritative (or the registrar's nameservers) at servers that hold it"
         return Check(check, Status.FAIL, expected, said, fix, "RFC 1034 4.2.1")
     fix = "is the name server up, and is port 53 open from here?"
@@ -80,7 +80,7 @@ def _answering(holder: Holder, own: Sequence[Answer]) -> Check:
     """Each server answers with authority and holds the same serial."""
     check, expected = f"dns.authoritative {holder.zone}", "each server answers with authority, all with one serial"
     said = ", ".join(f"{a.server} {a.values[0].split()[2] if a.values else a.word}" for a in own)
-    wrong = [a for a in own if a.word in {Word.LAME, Word.REFUSED, Word.NXDOMAIN, Word.NODATA}]
+    wrong = [a for a in own if a.word in {Word.LAME, Word.NXDOMAIN, Word.NODATA}]
     silent = [a for a in own if not a.heard and a not in wrong]
     if len(silent) == len(own):
         fix = "is the server up, and is port 53 open from here?"

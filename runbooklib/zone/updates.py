@@ -86,8 +86,8 @@ def zone_of(target: Rfc2136, name: str) -> tuple[str, int]:
     answer = read(Question(name, "SOA"), target.server, reply, recursive=False)
     soa = [r for r in (*reply.answer, *reply.authority) if r.rdtype == dns.rdatatype.SOA]
     if not answer.heard or not soa:
-        word = answer.word if answer.word is not Word.NOERROR else "no SOA"
-        raise NoZoneError(f"a zone that holds {name} at {target.server}", word, _holds(target))
+        kind = NoZoneError if answer.word in {Word.REFUSED, Word.LAME} else UnansweredError
+        raise kind(f"a zone that holds {name} at {target.server}", answer.word, _holds(target))
     return text(soa[0].name), soa[0][0].serial
 
 
