@@ -56,6 +56,9 @@ def first_setup(settings: Settings) -> None:
     _write_local_aliases(settings)
     _restrict_listed_addresses()
 
+# Only the codes that mean *listed*: Spamhaus answers 127.255.255.x to a resolver it does not serve.
+BLOCKLISTS = "zen.spamhaus.org=127.0.0.[2..11]*3 bl.mailspike.net=127.0.0.[2;10..14] b.barracudacentral.org*2"
+
 
 def _identity(settings: Settings) -> dict[str, str]:
     return {
@@ -88,6 +91,8 @@ def _filters(settings: Settings) -> dict[str, str]:
         "dmarc_milter": "inet:localhost:8893" if settings["ENABLE_OPENDMARC"] == "1" else "",
         "smtpd_recipient_restrictions": _recipient_restrictions(settings),
     }
+    if settings["ENABLE_DNSBL"] == "1":
+        wanted |= {"postscreen_dnsbl_action": "enforce", "postscreen_dnsbl_sites": BLOCKLISTS}
     if settings["SPOOF_PROTECTION"] == "1":
         wanted |= {
             "mua_sender_restrictions": "reject_authenticated_sender_login_mismatch, $dms_smtpd_sender_restrictions",

@@ -21,6 +21,7 @@ DEFAULTS = {
     "DEFAULT_RELAY_HOST": "",
     "DMS_CONFIG_POLL": "2",
     "ENABLE_AMAVIS": "1",
+    "ENABLE_DNSBL": "0",
     "ENABLE_OPENDKIM": "1",
     "ENABLE_OPENDMARC": "1",
     "ENABLE_POLICYD_SPF": "1",
