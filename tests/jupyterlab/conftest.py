@@ -10,14 +10,32 @@ import lab
 import pytest
 
 from runbooklib.places import testbed_folder
+from runbooklib.testbed import world
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[lab.Server]:
-    folder = testbed_folder().resolve()
-    assert (folder / "state.json").is_file(), f"no testbed in {folder}: run `runbook testbed up`"
-    with lab.served(folder) as running:
+def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The folder of the testbed that is up, else of one made for these tests; they only look at it."""
+    running = testbed_folder().resolve()
+    if (running / "state.json").is_file():
         yield running
+        return
+    root = tmp_path_factory.mktemp("rehearsal")
+    world.up(root, print)
+    yield world.folder_of(root)
+    world.down(root, print)
+
+
+@pytest.fixture(scope="session")
+def server(testbed: Path) -> Iterator[lab.Server]:
+    with lab.served(testbed) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _kernels_end(server: lab.Server) -> Iterator[None]:
+    yield
+    server.end_kernels()
 
 
 @pytest.fixture(scope="session")

@@ -70,9 +70,17 @@ class Server:
 
     def kernels(self) -> list[dict[str, Any]]:
         """The kernels the server runs, as its REST API lists them."""
-        answer = httpx.get(f"{self.url}/api/kernels", headers={"Authorization": f"token {self.token}"}, timeout=10)
-        listed: list[dict[str, Any]] = answer.raise_for_status().json()
+        listed: list[dict[str, Any]] = self._ask("GET", "kernels").json()
         return listed
+
+    def end_kernels(self) -> None:
+        """Ends every notebook's session and its kernel."""
+        for session in self._ask("GET", "sessions").json():
+            self._ask("DELETE", f"sessions/{session['id']}")
+
+    def _ask(self, method: str, what: str) -> httpx.Response:
+        known = {"Authorization": f"token {self.token}"}
+        return httpx.request(method, f"{self.url}/api/{what}", headers=known, timeout=30).raise_for_status()
 
 
 def until(seconds: float, what: str, look: Callable[[], Any]) -> Any:
@@ -237,12 +245,17 @@ class Browser:
 
     def field(self, label: str) -> WebElement:
         """The input of the form beside this label."""
-        rows = [r for r in self.find(".widget-inline-hbox") if r.text.strip().startswith(label)]
-        return next(i for r in rows for i in r.find_elements(By.CSS_SELECTOR, "input, select"))
+        row = f"//*[contains(@class, 'widget-inline-hbox')][label[normalize-space() = '{label}']]"
+        return self.driver.find_element(By.XPATH, f"{row}//*[self::input or self::select]")
 
     def page(self) -> str:
         """What can be read on the page; what stands in inputs is not part of it."""
         text: str = self.driver.execute_script("return document.body.innerText")
+        return text
+
+    def whole_text(self) -> str:
+        """The notebook's text, that in closed folds too."""
+        text: str = self.driver.execute_script("return document.querySelector('.jp-Notebook').textContent")
         return text
 
     def contrasts(self, selector: str) -> list[float]:
