@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SOURCE = CONFIG / "opendkim"
 LIVE = Path("/etc/opendkim")
 TABLES = ("KeyTable", "SigningTable", "TrustedHosts")
+SETTINGS, RESOLV_CONF = Path("/etc/opendkim.conf"), Path("/etc/resolv.conf")
 
 
 def make(domain: str, selector: str, size: str, journal: Journal) -> None:
@@ -38,6 +39,14 @@ def _add(table: Path, rows: Iterable[str]) -> None:
     present = table.read_text().splitlines() if table.exists() else []
     with table.open("a") as file:
         file.writelines(f"{row}\n" for row in rows if row not in present)
+
+
+def name_resolvers() -> None:
+    """Tell OpenDKIM which resolvers to ask; libunbound would otherwise walk from the public root by itself."""
+    lines = (line.split() for line in RESOLV_CONF.read_text().splitlines())
+    addresses = [words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1]
+    with SETTINGS.open("a") as file:
+        file.write(f"Nameservers {','.join(addresses)}\n")
 
 
 def copy() -> None:

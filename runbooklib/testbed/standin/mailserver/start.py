@@ -79,6 +79,7 @@ def _await_account(journal: Journal) -> None:
 
 def _set_up_signing(config: Settings) -> None:
     if config["ENABLE_OPENDKIM"] == "1":
+        dkim.name_resolvers()
         dkim.copy()
     if config["ENABLE_OPENDMARC"] == "1":
         path = Path("/etc/opendmarc.conf")
