@@ -18,7 +18,7 @@ from typing import Any, Literal
 from runbooklib import endpoint, maillog, servers
 from runbooklib.credentials import CredentialError
 from runbooklib.delivery.messages import Account, Letter, Route, boxes, compose_answer, posts
-from runbooklib.delivery.sending import Handed, Sent, submit
+from runbooklib.delivery.sending import Asked, Handed, Sent, ask, submit
 from runbooklib.endpoint import EndpointError
 from runbooklib.host import HostError
 from runbooklib.params import Site
@@ -72,6 +72,7 @@ class Arrived(Shown):
 
     sent: Sent
     parcels: tuple[Parcel, ...] = ()
+    asked: tuple[Asked, ...] = ()  # the addresses that must be refused
     troubles: dict[str, str] = field(default_factory=dict)  # by mailbox, or `log`: why it could not be read
     wait: float = 0.0
 
@@ -87,8 +88,9 @@ class Arrived(Shown):
     def table(self) -> Table:
         """One row for each message found, then what is missing and what could not be read."""
         rows = [row for parcel in self.parcels for row in _rows(parcel)]
+        rows += [("asked", asked.address, "port 25", "", asked.said) for asked in self.asked]
         rows += [("not readable", box, "", "", why) for box, why in sorted(self.troubles.items())]
-        title = "what arrived" if self.parcels else "nothing was sent, so nothing is looked for"
+        title = "what arrived" if self.sent else "nothing was sent, so nothing is looked for"
         return Table(title, ("", "message", "seen in", "seconds", "subject or last word"), tuple(rows))
 
 
@@ -109,12 +111,14 @@ def fetch(site: Site, sent: Sent, *, wait: float) -> Arrived:
     watch = Watch(site, sent)
     accounts = {a: b for a, b in boxes(site).items() if a in watch.readers()}
     deadline = time.monotonic() + wait
-    with ThreadPoolExecutor(len(accounts) + 1) as pool:
+    with ThreadPoolExecutor(len(accounts) + len(sent.plan.refuse) + 1) as pool:
+        asking = [pool.submit(ask, site, address) for address in sent.plan.refuse]
         looking = [pool.submit(_look, watch, address, account, deadline) for address, account in accounts.items()]
         _read_log_until(watch, deadline)
         for look in looking:
             look.result()
-    return Arrived(sent, tuple(watch.parcel(h) for h in sent), dict(watch.troubles), wait)
+    asked = tuple(question.result() for question in asking)
+    return Arrived(sent, tuple(watch.parcel(h) for h in sent), asked, dict(watch.troubles), wait)
 
 
 class Watch:
@@ -182,7 +186,7 @@ class Watch:
 
 def _dues(handed: Handed) -> list[Due]:
     letter = handed.letter
-    if handed.fate not in {"accepted", "unknown"} or letter.route is Route.REFUSED:
+    if handed.fate not in {"accepted", "unknown"}:
         return []
     awaited: list[tuple[Kind, str]] = [("message", letter.lands), ("answer", letter.answered_in)]
     awaited += [("attempt", "" if letter.inbound or not handed.queue_id else LOG)]

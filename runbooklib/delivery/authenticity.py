@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
@@ -36,7 +36,7 @@ class Proof:
         return next((m for m in self.told if m.name == name), None)
 
 
-def prove(copy: Copy, receivers: Iterable[str], names: Names) -> Proof:
+def prove(copy: Copy, receivers: Collection[str], names: Names) -> Proof:
     """Reads the receiver's results and verifies every signature.
 
     Raises ResolverError when alignment cannot be told.
@@ -57,7 +57,7 @@ def author_domain(message: EmailMessage) -> str:
     return addresses[0].domain.lower() if len(addresses) == 1 else ""
 
 
-def trusted(message: EmailMessage, receivers: Iterable[str], names: Names) -> Iterator[Method]:
+def trusted(message: EmailMessage, receivers: Collection[str], names: Names) -> Iterator[Method]:
     """The methods in headers the receiver wrote itself (RFC 8601 5).
 
     A header is its own when its authserv-id is, and when no foreign hop stands above it: what stands below the first
@@ -78,11 +78,12 @@ def _is_own(host: str, own: set[str], names: Names) -> bool:
     return bool(host) and (host in own or authres.organizational(host, names.dmarc) in own)
 
 
-def judge(copy: Copy, receivers: Iterable[str], names: Names, domain: Domain, relay: Relay | None) -> list[Check]:
+def judge(
+    about: str, copy: Copy, receivers: Collection[str], names: Names, domain: Domain, relay: Relay | None
+) -> list[Check]:
     """SPF, each signature, and DMARC of an outbound message."""
-    about = f"outbound {domain.name} {copy.box}"
     try:
-        proof = prove(copy, list(receivers), names)
+        proof = prove(copy, receivers, names)
     except ResolverError as error:
         return [Check(f"delivery.dmarc {about}", Status.UNKNOWN, "aligned authentication", str(error), error.fix)]
     return [spf(about, proof), *_dkim(about, proof, domain, relay), dmarc(about, proof)]

@@ -11,8 +11,9 @@ from email.utils import parsedate_to_datetime
 from runbooklib.delivery import authenticity, hops
 from runbooklib.delivery.arriving import LOG, Arrived, Copy, Parcel
 from runbooklib.delivery.hops import Hop
-from runbooklib.delivery.messages import Letter, Route
+from runbooklib.delivery.messages import Letter, Letters, Route
 from runbooklib.delivery.names import Names
+from runbooklib.delivery.sending import Asked
 from runbooklib.endpoint import ResolverError
 from runbooklib.maillog import Attempt
 from runbooklib.params import Domain, Relay, Site
@@ -54,43 +55,49 @@ class Case:
 
 def judge(site: Site, arrived: Arrived) -> Checklist:
     """Every claim about every message; what was not sent is pending, what cannot be seen advisory."""
-    missing = arrived.sent.plan.missing
-    if not arrived.parcels:
-        return Checklist(TITLE, (*(_pending(letter) for letter in arrived.sent.plan), *missing))
-    names = Names(site.dns.resolvers)
+    return verdict(site, arrived, Names.asked_of(site.dns.resolvers))
+
+
+def verdict(site: Site, arrived: Arrived, names: Names) -> Checklist:
+    """`judge`, with DNS as it is given."""
+    plan = arrived.sent.plan
+    if not arrived.sent:
+        return Checklist(TITLE, (*_pending(plan), *plan.missing))
     cases = [Case(site, arrived, parcel, names) for parcel in arrived]
-    return Checklist(TITLE, (*(check for case in cases for check in _verdict(case)), *missing))
+    checks = [check for case in cases for check in _verdict(case)]
+    return Checklist(TITLE, (*checks, *map(refused, arrived.asked), *plan.missing))
 
 
-def _pending(letter: Letter) -> Check:
-    return Check(f"delivery.sent {letter.name}", Status.PENDING, "sent and seen", "not sent: apply is False")
+def _pending(plan: Letters) -> Iterator[Check]:
+    for what in (*(letter.name for letter in plan), *(f"refused {address}" for address in plan.refuse)):
+        yield Check(f"delivery.sent {what}", Status.PENDING, "sent and seen", "not sent: apply is False")
 
 
 def _verdict(case: Case) -> Iterator[Check]:
-    if case.letter.route is Route.REFUSED:
-        yield refused(case)
-        return
+    found = case.parcel.of("message")
     yield accepted(case)
     if case.parcel.handed.fate not in {"accepted", "unknown"}:
         return
     if not case.letter.inbound:
-        yield relayed(case)
+        yield (relay := relayed(case))
+        if relay.status is Status.FAIL and not found:
+            return  # what did not leave cannot arrive: one row is enough
     if case.letter.lands:
         yield arrived_at(case)
     if case.letter.answered_in:
         yield answered(case)
-    if found := case.parcel.of("message"):
+    if found:
         yield once(case)
         yield from (_inbound if case.letter.inbound else _outbound)(case, found[0])
 
 
-def refused(case: Case) -> Check:
+def refused(asked: Asked) -> Check:
     """A leaked address answers 550 5.1.1 in spite of the catch-all."""
-    handed, expected = case.parcel.handed, "RCPT TO: 550 5.1.1"
+    name, expected = f"delivery.refused {asked.address}", "RCPT TO: 550 5.1.1"
+    if asked.status is not Status.PASS:
+        return Check(name, asked.status, expected, asked.said, asked.fix)
     fix = "run stage 01: it writes the addresses in refuse to the server"
-    if handed.fate == "unsent":
-        return case.check("refused", Status.UNKNOWN, expected, handed.said, handed.fix)
-    return case.judged("refused", handed.said.startswith("RCPT TO: 550 5.1.1"), expected, handed.said, fix, "RFC 3463")
+    return judged(name, asked.said.startswith(expected), expected, asked.said, fix, "RFC 3463 3.2")
 
 
 def accepted(case: Case) -> Check:
@@ -159,9 +166,6 @@ def _absent(case: Case, what: str, expected: str, box: str) -> Check:
         said = f"the mailbox could not be read: {case.arrived.troubles[box]}"
         return case.check(what, Status.UNKNOWN, expected, said, "mend the imap login")
     late = f"not there within {case.arrived.wait:g} s"
-    if not case.letter.inbound and (not tries or tries[-1].status == "deferred"):
-        last = tries[-1].said if tries else "no attempt in the log"
-        return case.check(what, Status.FAIL, expected, f"{late}; still in our queue: {last}", "see the row above")
     known = f"; last known: {tries[-1].relay}: {tries[-1].said}" if tries else ""
     fix = "wait longer (wait), then look into the relay's or recipient's own log and junk folder"
     return case.check(what, Status.UNKNOWN, expected, late + known, fix)
@@ -202,7 +206,7 @@ def _authentic(case: Case, copy: Copy) -> list[Check]:
         receivers = [*case.names.mx(domain), domain]
     except ResolverError as error:
         return [case.check("dmarc", Status.UNKNOWN, "aligned authentication", str(error), error.fix)]
-    return authenticity.judge(copy, receivers, case.names, case.domain, case.relay)
+    return authenticity.judge(case.letter.name, copy, receivers, case.names, case.domain, case.relay)
 
 
 def _way_out(case: Case, way: list[Hop]) -> Check:

@@ -32,7 +32,6 @@ class Route(StrEnum):
     REFLECTOR = "reflector"  # the same, to an address that answers by itself
     INBOUND = "inbound"  # from outside to a mailbox
     CATCH_ALL = "catch-all"  # from outside to an address nobody has
-    REFUSED = "refused"  # from outside to an address that must be refused; asked at RCPT, nothing is sent
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Letter:
 
     @property
     def inbound(self) -> bool:
-        return self.route in {Route.INBOUND, Route.CATCH_ALL, Route.REFUSED}
+        return self.route in {Route.INBOUND, Route.CATCH_ALL}
 
     @property
     def name(self) -> str:
@@ -59,7 +58,6 @@ class Letter:
             Route.REFLECTOR: f"reflector {self.domain}",
             Route.INBOUND: f"inbound {self.recipient}",
             Route.CATCH_ALL: f"catch-all {self.domain}",
-            Route.REFUSED: f"refused {self.recipient}",
         }[self.route]
 
 
@@ -80,10 +78,11 @@ class Letters(Shown):
     run: str
     marker: str  # stands in each subject; tells this run's messages from any other's
     letters: tuple[Letter, ...]
+    refuse: tuple[str, ...] = ()  # addresses asked for at RCPT on port 25; nothing is sent to them
     missing: tuple[Check, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.letters)
+        return bool(self.letters or self.refuse)
 
     def __iter__(self) -> Iterator[Letter]:
         return iter(self.letters)
@@ -100,14 +99,13 @@ class Letters(Shown):
     def table(self) -> Table:
         """One row a message, then one for each thing that cannot be tested."""
         rows: list[tuple[str, ...]] = [(a.route, a.sender, a.recipient, _looks(a)) for a in self.letters]
+        rows += [("refused", "", address, "asked for at RCPT on port 25; nothing is sent") for address in self.refuse]
         rows += [("not tested", "", "", f"{c.observed}: {c.fix}") for c in self.missing]
         title = f"run {self.run}: {len(self.letters)} messages"
         return Table(title, ("message", "from", "to", "how it is seen"), tuple(rows))
 
 
 def _looks(letter: Letter) -> str:
-    if letter.route is Route.REFUSED:
-        return "asked at RCPT on port 25, nothing is sent"
     seen = [f"read in {letter.lands}"] * bool(letter.lands) + [f"answer in {letter.answered_in}"] * bool(
         letter.answered_in
     )
@@ -125,7 +123,8 @@ def plan(site: Site, run: str = "") -> Letters:
     run = run or run_id()
     drafts = [draft for domain in site.domains for draft in _drafts(site, domain, run)]
     letters = tuple(Letter(i, *draft) for i, draft in enumerate(drafts, 1))
-    return Letters(run, f"{run}-{site.name}", letters, tuple(_missing(site)))
+    refuse = tuple(address for domain in site.domains for address in domain.refuse) if site.test.smtp25 else ()
+    return Letters(run, f"{run}-{site.name}", letters, refuse, tuple(_missing(site)))
 
 
 Draft = tuple[Route, str, str, str, str, str]
@@ -146,9 +145,6 @@ def _drafts(site: Site, domain: Domain, run: str) -> Iterator[Draft]:
     if stranger and domain.catch_all:
         made_up = f"probe-{run.lower()}@{domain.name}"
         yield Route.CATCH_ALL, domain.name, stranger.address, made_up, domain.catch_all, ""
-    if site.test.smtp25:
-        for refused in domain.refuse:
-            yield Route.REFUSED, domain.name, "", refused, "", ""
 
 
 def _stranger(site: Site) -> Recipient | None:

@@ -1,31 +1,25 @@
-"""What DNS says about the names in a message, asked once each of the site's resolvers."""
+"""What DNS says about the names in a message, each question asked once."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, partial
+from typing import Self
 
 from runbooklib import authres, endpoint
 from runbooklib.endpoint import NameMissingError
 
 
 class Names:
-    """Cached answers; every method raises ResolverError when nothing is known."""
+    """Answers by name; every method raises ResolverError when nothing is known."""
 
-    def __init__(self, resolvers: Sequence[str]) -> None:
-        self.resolvers = tuple(resolvers)
-        self.texts = cache(self._texts)
+    def __init__(self, texts: Callable[[str], Sequence[str]], mx: Callable[[str], Sequence[str]]) -> None:
+        self.texts, self.mx = cache(texts), cache(mx)
 
-    def _texts(self, name: str) -> tuple[str, ...]:
-        return tuple(endpoint.texts(name, self.resolvers))
-
-    def mx(self, domain: str) -> list[str]:
-        """The hosts that receive for a domain; without MX the domain itself (RFC 5321 5.1)."""
-        try:
-            found = endpoint.lookup(domain, "MX", self.resolvers)
-        except NameMissingError:
-            return [domain]
-        return [record.to_text().split()[1].rstrip(".").lower() for record in found] or [domain]
+    @classmethod
+    def asked_of(cls, resolvers: Sequence[str]) -> Self:
+        """Names as these resolvers know them."""
+        return cls(partial(endpoint.texts, resolvers=resolvers), partial(_mx, resolvers))
 
     def dmarc(self, name: str) -> str | None:
         """The DMARC record at a name; several are as none (RFC 9989 4.7)."""
@@ -37,3 +31,12 @@ class Names:
         del timeout  # the resolvers have their own
         found = [text for text in self.texts(name.decode("ascii", "replace").rstrip(".")) if "p=" in text]
         return found[0].encode() if found else None
+
+
+def _mx(resolvers: Sequence[str], domain: str) -> list[str]:
+    """The hosts that receive for a domain; without MX the domain itself (RFC 5321 5.1)."""
+    try:
+        found = endpoint.lookup(domain, "MX", resolvers)
+    except NameMissingError:
+        return [domain]
+    return [record.to_text().split()[1].rstrip(".").lower() for record in found] or [domain]

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from runbooklib import endpoint
 from runbooklib.credentials import CredentialError
-from runbooklib.delivery.messages import SMTP_PORT, Account, Letter, Letters, Route, compose, posts
+from runbooklib.delivery.messages import SMTP_PORT, Account, Letter, Letters, compose, posts
 from runbooklib.endpoint import Endpoint, EndpointError, reply
 from runbooklib.params import Site
 from runbooklib.results import Shown, Status, Table
@@ -49,9 +49,10 @@ class Sent(Shown):
 
     plan: Letters
     handed: tuple[Handed, ...] = ()
+    applied: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.handed)
+        return self.applied
 
     def __iter__(self) -> Iterator[Handed]:
         return iter(self.handed)
@@ -64,7 +65,7 @@ class Sent(Shown):
 
     def table(self) -> Table:
         """One row a message with the answer it got, or what would be sent."""
-        if not self.handed:
+        if not self.applied:
             return Table("nothing was sent (apply is False); it would be", *self.plan.parts()[1:])  # type: ignore[arg-type]
         rows = tuple((h.fate, h.letter.route, h.letter.sender, h.letter.recipient, h.said) for h in self.handed)
         return Table(f"run {self.plan.run}: handed over", ("", "message", "from", "to", "answer"), rows)
@@ -74,16 +75,13 @@ def send(site: Site, plan: Letters, *, apply: bool) -> Sent:
     """Hands every message of the plan over, side by side; with `apply` false sends nothing."""
     if not apply or not plan:
         return Sent(plan)
-    with ThreadPoolExecutor(min(AT_ONCE, len(plan))) as pool:
-        return Sent(plan, tuple(pool.map(partial(_hand_over, site, plan), plan)))
+    with ThreadPoolExecutor(min(AT_ONCE, len(plan) or 1)) as pool:
+        return Sent(plan, tuple(pool.map(partial(_hand_over, site, plan), plan)), applied=True)
 
 
 def _hand_over(site: Site, plan: Letters, letter: Letter) -> Handed:
-    if letter.route is Route.REFUSED:
-        return _ask(site, letter)
-    return submit(
-        site, posts(site)[letter.sender], letter, letter.sender, letter.recipient, compose(site, plan, letter)
-    )
+    message = compose(site, plan, letter)
+    return submit(site, posts(site)[letter.sender], letter, letter.sender, letter.recipient, message)
 
 
 def submit(site: Site, post: Account, letter: Letter, sender: str, recipient: str, message: bytes) -> Handed:
@@ -145,14 +143,23 @@ def _tls(client: smtplib.SMTP) -> str:
     return f"{sock.version()} {(sock.cipher() or ('',))[0]}"
 
 
-def _ask(site: Site, letter: Letter) -> Handed:
-    """Asks at RCPT whether an address is refused, with the null sender, and stops there: nothing is sent."""
+@dataclass(frozen=True)
+class Asked:
+    """What port 25 answered at RCPT; `status` is unknown where it could not be asked."""
+
+    address: str
+    said: str
+    status: Status = Status.PASS
+    fix: str = ""
+
+
+def ask(site: Site, address: str) -> Asked:
+    """Asks at RCPT, with the null sender, whether an address is taken, and stops there: nothing is sent."""
     where = Endpoint(site.server.hostname, SMTP_PORT, "none")
     try:
         with endpoint.ending(endpoint.smtp(where, endpoint.local_dial, site.server.ipv4, POSTSCREEN)) as client:
-            refused = _envelope(client, "", letter.recipient)
+            return Asked(address, _envelope(client, "", address) or "RCPT TO was accepted")
     except EndpointError as error:
-        return _unsent(letter, error)
+        return Asked(address, str(error), Status.UNKNOWN, error.fix)
     except (smtplib.SMTPException, OSError) as error:
-        return Handed(letter, "unsent", f"broke off: {error}", verdict=Status.UNKNOWN)
-    return Handed(letter, "refused" if refused else "accepted", refused or "RCPT TO was accepted", time.time())
+        return Asked(address, f"broke off: {error}", Status.UNKNOWN)

@@ -18,20 +18,22 @@ from runbooklib.results import RunbookError
 
 BUDGET = 20.0  # seconds; what has not answered by then was not seen
 AT_ONCE = 24
+SESSIONS = 6  # commands at once on one SSH connection; sshd takes ten (MaxSessions)
 
 Probe = Callable[[], Any]  # a JSON-like value; raises RunbookError when it cannot be seen
 
 
 def gather(site: Site, *, budget: float = BUDGET) -> Evidence:
     """What can be seen of the site within `budget` seconds; changes nothing."""
-    probes = dict(_probes(site))
     ends = time.monotonic() + budget
-    pool = ThreadPoolExecutor(AT_ONCE)
+    strangers, sessions = ThreadPoolExecutor(AT_ONCE), ThreadPoolExecutor(SESSIONS)
     try:
-        asked = {name: pool.submit(probe) for name, probe in probes.items()}
+        asked = {name: strangers.submit(probe) for name, probe in _around(site)}
+        asked |= {name: sessions.submit(probe) for name, probe in _within(site)}
         facts = {name: _outcome(name, future, ends) for name, future in asked.items()}
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        for pool in (strangers, sessions):
+            pool.shutdown(wait=False, cancel_futures=True)
     return Evidence(expectations(site), facts | dict(_not_allowed(site)))
 
 
@@ -78,15 +80,18 @@ def _mechanism(relay: Relay | None) -> str:
     return (relay.spf or "") if relay and not relay.return_path else ""
 
 
-def _probes(site: Site) -> Iterator[tuple[str, Probe]]:
-    yield "ssh", partial(inside.ssh, site)
-    if _reached(site):
-        yield from ((name, partial(probe, site)) for name, probe in inside.PROBES.items())
-        yield from ((f"relay {name}", partial(inside.relay, site, name)) for name in site.used_relays)
+def _around(site: Site) -> Iterator[tuple[str, Probe]]:
     for port in outside.ports(site):
         yield f"port {port}", partial(outside.port, site, port)
         yield f"tls {port}", partial(outside.tls, site, port)
     yield from names.probes(site)
+
+
+def _within(site: Site) -> Iterator[tuple[str, Probe]]:
+    yield "ssh", partial(inside.ssh, site)
+    if _reached(site):
+        yield from ((name, partial(probe, site)) for name, probe in inside.PROBES.items())
+        yield from ((f"relay {name}", partial(inside.relay, site, name)) for name in site.used_relays)
 
 
 def _reached(site: Site) -> bool:
