@@ -114,8 +114,7 @@ def _check(asked: argparse.Namespace) -> int:
 
 
 def _run(asked: argparse.Namespace) -> int:
-    given = params.read(asked.params)
-    site = params.load(given)
+    site, given = params.load(asked.params), params.read(asked.params)
     from runbooklib import runs, stages  # noqa: PLC0415 - jupyter's libraries take a second that `check` need not spend
 
     chosen = stages.choose(stages.find(stages.folder()), asked.stage, asked.start)

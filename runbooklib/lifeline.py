@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 from runbooklib import masking
 
 EVERY = 0.2  # seconds between looks at the parent
+AHEAD = ("servers", "relays", "zone", "delivery")  # what stages import, a second that a kernel started ahead has
 
 
 class Lifeline(Thread):
@@ -33,3 +35,5 @@ def load_ipython_extension(shell: Any) -> None:
     masking.install()
     app = shell.kernel.parent
     app.poller = Lifeline(app.parent_handle, Path(app.connection_file).parent)
+    for module in AHEAD:
+        import_module(f"runbooklib.{module}")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from runbooklib.credentials import mask_tree
@@ -31,3 +36,12 @@ def install() -> None:
     session = getattr(getattr(get_ipython(), "kernel", None), "session", None)
     if session is not None and not isinstance(session.pack, Masked):
         session.pack = Masked(session.pack)
+        _close_the_back_door()
+
+
+def _close_the_back_door() -> None:
+    """What child processes print is caught and sent as a message; ipykernel also writes it raw to its own stdout."""
+    with Path(os.devnull).open("wb") as nowhere:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(io.UnsupportedOperation):  # a stream without a file descriptor has no such door
+                os.dup2(nowhere.fileno(), stream.fileno())

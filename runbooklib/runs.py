@@ -150,7 +150,8 @@ def read(folder: Path) -> Run:
     try:
         told = json.loads((folder / "checks.json").read_text(encoding="utf-8"))
         del told["status"], told["interrupted"]  # they follow from the walks
-        return Run(**told, walks=tuple(_read_back(w) for w in told.pop("stages")))
+        walks = tuple(_read_back(walk) for walk in told.pop("stages"))
+        return Run(**told, walks=walks)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{folder} holds no readable checks.json: {type(error).__name__}") from None
 

@@ -59,10 +59,12 @@ class Project:
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Starts a command in the project's folder."""
+        environment = {**os.environ, "TMPDIR": str(self.temporary), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        environment.pop("PYTEST_CURRENT_TEST", None)  # ipykernel would not catch what child processes print
         return subprocess.Popen(
             self.command(*arguments),
             cwd=self.root,
-            env={**os.environ, "TMPDIR": str(self.temporary), "PYDEVD_DISABLE_FILE_VALIDATION": "1"},
+            env=environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
