@@ -29,7 +29,7 @@ class Database:
         return self.begins(key + self.delimiter)
 
     def begins(self, text: str) -> bool:
-        """Whether a line begins so: `adm` matches `admin@…`, a dot any character, as docker-mailserver's grep has it."""
+        """Whether a line begins so: `adm` matches `admin@…`, a dot anything, as docker-mailserver's grep has it."""
         pattern = re.escape(text).replace(r"\.", ".")
         return any(re.match(pattern, line) for line in self.lines())
 
