@@ -35,7 +35,7 @@ REPLIES = (
     ),
     Reply(
         "not-verified",
-        r"not verified|not authorized to send",
+        r"(?<!certificate )not verified|not authorized to send",
         "the relay does not accept this sender domain",
         "verify the domain at the relay: its records come with stage 04; forwards need another way",
         "DMS#2967",

@@ -23,7 +23,7 @@ SERVER_RULES = (
     Rule(
         id="no-account",
         cause="without one mailbox the server shuts down after 120 s, with exit status 0",
-        needs=("startup",),
+        needs=("containers", "startup"),
         match=symptoms.startup(r"need at least one mail account"),
         fix="run stage 01: it makes the first mailbox before the first start",
         ref="DMS#3034, DMS#3905",
@@ -32,7 +32,7 @@ SERVER_RULES = (
     Rule(
         id="certificate-file",
         cause="certificate or key is not where the server looks for it, so it shuts down",
-        needs=("startup",),
+        needs=("containers", "startup"),
         match=symptoms.startup(r"TLS Setup .*does not exist"),
         fix="run stage 01: it uploads both",
         ref="DMS#4354",
@@ -41,7 +41,7 @@ SERVER_RULES = (
     Rule(
         id="hostname-invalid",
         cause="the container's host name is not a full name, so it shuts down",
-        needs=("startup",),
+        needs=("containers", "startup"),
         match=symptoms.startup(r"Setting hostname/domainname is required"),
         fix="run stage 01: it writes server.hostname into compose.yaml",
         ref="DMS#689, DMS#2285",
@@ -193,6 +193,15 @@ SERVER_RULES = (
         match=symptoms.relay("unreachable"),
         fix="open outbound traffic to it, or use another of the relay's ports (587, 2525)",
         ref="DMS#598, DMS#3488",
+        explains=("queue",),
+    ),
+    Rule(
+        id="relay-greeting",
+        cause="the relay connects and then will not talk",
+        needs=("relay",),
+        match=symptoms.relay("greeting"),
+        fix="its reply says why; a 4xx passes by itself, a 5xx may mean that it has blocked the server's address",
+        ref="RFC 5321 3.1",
         explains=("queue",),
     ),
     Rule(
