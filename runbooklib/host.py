@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 
 import paramiko
 
-from runbooklib.credentials import Secret
+from runbooklib.credentials import CredentialError, Secret
 from runbooklib.params import Server, Site
 from runbooklib.places import locate
-from runbooklib.results import Change, Check, Checklist, Outcome, Plan, RunbookError, Status, judged, passed, say
+from runbooklib.results import Change, Check, Checklist, Outcome, Plan, RunbookError, Status, judged, passed, say, show
 
 CONNECT_SECONDS = 10.0
 MARK = "--runbook-fact--"
@@ -367,6 +367,7 @@ class CommandChange(Change):
     argv: tuple[str, ...] = ()
     password: Secret | None = None
     timeout: float = 600.0
+    fix: str = ""  # what to do when it fails, where the command's own words do not say
 
     def do(self, host: Host) -> None:
         stdin = f"{self.password.reveal()}\n" * 2 if self.password else None
@@ -374,9 +375,9 @@ class CommandChange(Change):
 
 
 def apply(site: Site, plan: Plan, *, apply: bool) -> Outcome:
-    """Does what the plan says, step by step; with `apply` false, or nothing to do, touches nothing.
+    """Does what the plan says, step by step; with `apply` false, held, or nothing to do, touches nothing.
 
-    Raises UnsafePlanError before anything is touched, HostError naming the step that broke.
+    Raises UnsafePlanError before anything is touched, GateError with the row of the step that broke.
     """
     if not plan or not apply or plan.held:
         return Outcome(plan)
@@ -386,10 +387,14 @@ def apply(site: Site, plan: Plan, *, apply: bool) -> Outcome:
         say(f"{change.target}: {change.after}")
         try:
             change.do(host)  # type: ignore[attr-defined]
-        except HostError as error:
-            raise type(error)(
-                f"step {len(done) + 1} of {len(plan)}, {change.target}: {error}",
-                "the steps before it are done, the rest is not: mend this and run the stage again to go on",
-            ) from None
+        except (HostError, CredentialError) as error:
+            show(Outcome(plan, tuple(done), applied=True))
+            Checklist(plan.title, (_broken(change, error, len(done), len(plan)),)).require()
         done.append(change)
     return Outcome(plan, tuple(done), applied=True)
+
+
+def _broken(change: Change, error: RunbookError, done: int, of: int) -> Check:
+    fix = getattr(change, "fix", "") or "mend what the server says and run this stage again: it goes on from here"
+    said = f"step {done + 1} of {of} broke, those before it are done: {error}"
+    return Check(f"apply {change.target}", Status.FAIL, change.after, said, fix)

@@ -274,7 +274,8 @@ class Outcome(Shown):
         return bool(self.done)
 
     def parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
-        rows = [("done" if c in self.done else "planned", c.target, c.before, c.after, c.why) for c in self.plan]
+        waiting = "held" if self.plan.held else "planned"
+        rows = [("done" if c in self.done else waiting, c.target, c.before, c.after, c.why) for c in self.plan]
         return self.plan.title, ("", "target", "was" if self.applied else "is", "will be", "why"), rows
 
     def __str__(self) -> str:

@@ -311,7 +311,9 @@ def _image(site: Site, have: State) -> list[Change]:
     if have.image:
         return []
     argv = ("docker", "pull", "--quiet", site.mail.image)
-    return [CommandChange(30, site.mail.image, "absent", "pulled", "the mail server's image", argv=argv, timeout=1800)]
+    fix = "check mail.image, and that the server reaches the registry and trusts its certificate"
+    why = "the mail server's image"
+    return [CommandChange(30, site.mail.image, "absent", "pulled", why, argv=argv, timeout=1800, fix=fix)]
 
 
 def _setup(site: Site, have: State) -> tuple[str, ...]:
