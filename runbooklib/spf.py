@@ -48,12 +48,12 @@ class Spf:
     @property
     def tested(self) -> tuple[Term, ...]:
         """The mechanisms a receiver looks at: those before `all` (RFC 7208 5.1)."""
-        return self.terms[: self._end()]
+        return tuple(t for t in self.terms[: self._end()] if t.qualifier)
 
     @property
     def all(self) -> Term | None:
         """The `all` that decides, if there is one."""
-        return next((t for t in self.terms if t.name == "all"), None)
+        return next((t for t in self.terms if t.name == "all" and t.qualifier), None)
 
     def has(self, term: Term) -> bool:
         """Whether `term` stands where it is tested."""
@@ -68,15 +68,17 @@ class Spf:
 
     def _with(self, term: Term) -> Spf:
         """`term` put before `all`, or before the same mechanism with another qualifier, which would win."""
-        rivals = (i for i, t in enumerate(self.tested) if t.qualifier and replace(t, qualifier=term.qualifier) == term)
-        at = next(rivals, self._end())
+        end = self._end()
+        rivals = (
+            i for i, t in enumerate(self.terms[:end]) if t.qualifier and replace(t, qualifier=term.qualifier) == term
+        )
+        at = next(rivals, end)
         return Spf((*self.terms[:at], term, *self.terms[at:]))
 
     def _end(self) -> int:
         """Where tested mechanisms end: at `all`, else at the modifiers that close the record."""
-        stops = [i for i, t in enumerate(self.terms) if t.name == "all"]
-        if stops:
-            return stops[0]
+        if self.all:
+            return self.terms.index(self.all)
         return max((i + 1 for i, t in enumerate(self.terms) if t.qualifier), default=0)
 
 

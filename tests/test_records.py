@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from runbooklib import records, relays, zone
 from runbooklib.params import Site
 from runbooklib.records import Answer, Desired, Question, RecordChange, Wanted, Word
-from runbooklib.results import Check, Checklist, Outcome, Plan, Status
+from runbooklib.results import Check, Checklist, GateError, Outcome, Plan, Status
 
 KEY = "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKj34GkxFhD90vcNLYLInFEX6Ppy1tPf9Cnzj4p4WGeKLs1Pt8Qu"
 OTHER_KEY = KEY[::-1].replace("=", "")[:80]
@@ -297,7 +298,7 @@ def test_a_silent_authority_is_unknown_and_nothing_is_planned(word: Word) -> Non
     assert not plan
     assert row(checks, "dns.mx").status is Status.UNKNOWN
     assert str(word) in row(checks, "dns.mx").observed
-    with pytest.raises(Exception, match="dns.mx"):
+    with pytest.raises(GateError, match=r"dns\.mx"):
         checks.require()
 
 
@@ -424,8 +425,10 @@ def test_reverse_dns_decides_only_where_we_send_directly(relay: str, reverse: st
 )
 def test_a_policy_from_above_is_not_weakened(above: str, ours: str, planned: bool) -> None:
     here = site(
-        domains=[{"name": "blog.lantern.example", "relay": "office", "dmarc": {"policy": ours}}]
-        + [sites.GIVEN["domains"][0]]
+        domains=[
+            {"name": "blog.lantern.example", "relay": "office", "dmarc": {"policy": ours}},
+            sites.GIVEN["domains"][0],
+        ]
     )
     text = changed(GOOD, "v=DMARC1; p=none", above)
     plan, checks = walked(text, here)
@@ -444,10 +447,8 @@ def test_texts_are_cut_at_255_octets_and_quoted() -> None:
 )
 def test_no_text_raises_anything_but_a_tag_error(text: str) -> None:
     for read in (records.tags, records.dkim_key, records.dmarc_policy):
-        try:
-            read(text)
-        except records.TagError as error:
-            assert len(str(error)) < 400
+        with contextlib.suppress(records.TagError):
+            assert read(text)
 
 
 HOSTILE = st.text(max_size=80) | st.sampled_from(

@@ -66,7 +66,7 @@ async def _followed(wire: Wire, resolvers: Sequence[str], name: str) -> Holder:
 
 async def _complete(wire: Wire, resolvers: Sequence[str], answer: Answer, servers: Sequence[str]) -> Holder:
     """The zone's own list of nameservers: a server of the parent may have answered for the child too."""
-    if not answer.heard or not answer.zone:
+    if not answer.heard or "." not in answer.zone:  # the top-level zone itself says so: nobody registered the name
         return Holder("", missing=answer)
     own = await ask(wire, Question(answer.zone, "NS"), servers[0], recursive=False)
     return Holder(answer.zone, tuple(await _addresses(wire, resolvers, own.values) or servers))

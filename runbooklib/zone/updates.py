@@ -68,7 +68,12 @@ TSIG_FAULTS: dict[type[Exception], tuple[str, str]] = {
     dns.tsig.PeerBadTruncation: ("BADTRUNC", "the server wants a longer signature: use hmac-sha256 untruncated"),
     dns.tsig.BadTime: ("a reply from another time", "the clocks differ by more than allowed: set both by NTP"),
     dns.tsig.BadSignature: ("a reply with a wrong signature", "the secret differs: compare dns.rfc2136.key"),
+    dns.tsig.PeerError: ("an unknown TSIG error", "look at the server's log"),
+    dns.tsig.BadKey: ("a reply signed with another key", "compare dns.rfc2136.key.name"),
+    dns.tsig.BadAlgorithm: ("a reply signed by another algorithm", "compare dns.rfc2136.key.algorithm"),
     dns.message.UnknownTSIGKey: ("a reply signed with another key", "compare dns.rfc2136.key.name"),
+    # RFC 8945 5.3: an unsigned reply to a signed request proves nothing; dnspython calls it malformed.
+    dns.exception.FormError: ("an unsigned or broken reply", "it may be written all the same: look at the server's log, run again"),
 }
 OVERTAKEN = {dns.rcode.YXDOMAIN, dns.rcode.YXRRSET, dns.rcode.NXRRSET, dns.rcode.NXDOMAIN}
 
@@ -157,10 +162,15 @@ def _exchange(target: Rfc2136, zone: str, message: dns.update.UpdateMessage) -> 
     try:
         reply = dns.query.tcp(message, target.server, timeout=PATIENCE, port=target.port)
     except tuple(TSIG_FAULTS) as error:
-        raise TsigError(f"{target.server} to accept key {target.key.name}", *TSIG_FAULTS[type(error)]) from None
+        raise TsigError(f"{target.server} to accept key {target.key.name}", *_fault(error)) from None
     except (OSError, EOFError, dns.exception.DNSException) as error:
         raise _unanswered(target, error) from None
     _judge(target, zone, reply)
+
+
+def _fault(error: Exception) -> tuple[str, str]:
+    """The first entry that fits: subclasses stand before their base."""
+    return next(said for kind, said in TSIG_FAULTS.items() if isinstance(error, kind))
 
 
 def _judge(target: Rfc2136, zone: str, reply: dns.message.Message) -> None:
@@ -174,8 +184,6 @@ def _judge(target: Rfc2136, zone: str, reply: dns.message.Message) -> None:
     if rcode != dns.rcode.NOERROR:
         fix = f"allow key {target.key.name} to update {zone} there (allow-update, update-policy or acl)"
         raise RefusedError(expected, saw, fix)
-    if not reply.had_tsig:  # RFC 8945 5.3: an unsigned reply to a signed request proves nothing
-        raise TsigError(expected, "an unsigned reply", "is another program between here and the server?")
 
 
 def _holds(target: Rfc2136) -> str:
