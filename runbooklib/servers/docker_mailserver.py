@@ -313,7 +313,7 @@ def _image(site: Site, have: State) -> list[Change]:
     argv = ("docker", "pull", "--quiet", site.mail.image)
     fix = "check mail.image, and that the server reaches the registry and trusts its certificate"
     why = "the mail server's image"
-    return [CommandChange(30, site.mail.image, "absent", "pulled", why, argv=argv, timeout=1800, fix=fix)]
+    return [CommandChange(19, site.mail.image, "absent", "pulled", why, argv=argv, timeout=1800, fix=fix)]
 
 
 def _setup(site: Site, have: State) -> tuple[str, ...]:

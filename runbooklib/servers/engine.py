@@ -28,6 +28,8 @@ FACTS = {
     "policy": "apt-cache policy docker-compose docker-compose-v2",
     "daemon.json": f"cat {DAEMON_JSON}",
 }
+# A run that was cut off may have left apt at work on the server: wait for its lock.
+INSTALL = "apt-get install -y -qq -o DPkg::Lock::Timeout=120"
 # Docker's own key is compared with the pinned fingerprint before apt may trust it.
 DOCKER_REPOSITORY = f"""set -e
 apt-get update -qq
@@ -113,15 +115,13 @@ def _packages(engine: Engine) -> list[Change]:
     have = f"engine {engine.version or 'absent'}, compose {engine.compose or 'absent'}"
     if distribution_suffices(engine):
         package = engine.package if engine.candidate else _package_of(engine.os.get("ID", ""))
-        script = f"apt-get update -qq && apt-get install -y -qq --no-install-recommends docker.io docker-cli {package}"
+        script = f"apt-get update -qq && {INSTALL} --no-install-recommends docker.io docker-cli {package}"
         if engine.os.get("ID") == "ubuntu":
             script = script.replace(" docker-cli", "")  # Ubuntu's docker.io brings its client along
         after = f"docker.io and {package} {engine.candidate}".strip()
         why = f"the packages of {engine.os.get('PRETTY_NAME', 'this system')} bring Compose {OLDEST_COMPOSE} or later"
     else:
-        script = (
-            f"{DOCKER_REPOSITORY}\napt-get install -y -qq docker-ce docker-ce-cli containerd.io docker-compose-plugin"
-        )
+        script = f"{DOCKER_REPOSITORY}\n{INSTALL} docker-ce docker-ce-cli containerd.io docker-compose-plugin"
         after = f"docker-ce and docker-compose-plugin from Docker's own repository, key {DOCKER_KEY}"
         why = f"{engine.os.get('PRETTY_NAME', 'this system')} brings only Compose {engine.candidate or '1'}"
     argv = ("env", "DEBIAN_FRONTEND=noninteractive", "sh", "-c", script)
