@@ -87,7 +87,7 @@ def read(path: Path) -> Record:
 
 def _checks(shown: list[dict[str, Any]]) -> tuple[Check, ...]:
     """The rows by name; one shown again counts as it was last."""
-    rows = [row for value in shown if value["kind"] == "checklist" for row in value["checks"]]
+    rows = [row for value in shown if value.get("kind") == "checklist" for row in value["checks"]]
     return tuple({row["name"]: check(row) for row in rows}.values())
 
 
@@ -99,6 +99,6 @@ def check(row: Mapping[str, Any]) -> Check:
 def _changes(shown: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
     """The changes of each plan by its title; what became of a plan counts instead of the plan."""
     plans: dict[str, dict[str, Any]] = {}
-    for value in (v for v in shown if v["kind"] in {"plan", "outcome"}):
+    for value in (v for v in shown if v.get("kind") in {"plan", "outcome"}):
         plans[value["title"]] = value
     return tuple({**c, "applied": bool(p.get("applied"))} for p in plans.values() for c in p["changes"])
