@@ -34,18 +34,19 @@ from runbooklib.places import locate
 from runbooklib.results import RunbookError, Status
 
 Dial = Callable[[str, int, float], socket.socket]  # address, port, timeout in seconds; raises OSError
+Tls = Literal["starttls", "implicit", "none"]
 Client = TypeVar("Client")
 
 HELO = "runbook.invalid"  # RFC 6761 6.4: nobody's name; submission asks for none that resolves
 
 
-SERVICE_READY, OK = 220, 250  # RFC 5321 4.2.3
+SERVICE_READY, OK, PERMANENT = 220, 250, 500  # RFC 5321 4.2.1, 4.2.3
 
 
 class EndpointError(RunbookError):
     """A service could not be spoken to; `status` tells *wrong* from *could not tell*, `fix` what to do."""
 
-    status: ClassVar[Status] = Status.FAIL
+    status: Status = Status.FAIL
     fix: ClassVar[str] = ""
 
 
@@ -74,13 +75,14 @@ class UnreachableError(EndpointError):
 
 
 class GreetingError(EndpointError):
-    """The service connected and then refused, or fell silent; `code` is its reply where it gave one."""
+    """The service connected and then refused (5xx), put us off (4xx) or fell silent; only the first is certain."""
 
     fix = "the reply says why; a 4xx passes by itself, try again later"
 
     def __init__(self, message: str, code: int = 0) -> None:
         super().__init__(message)
         self.code = code
+        self.status = Status.FAIL if code >= PERMANENT else Status.UNKNOWN
 
 
 class NoStartTlsError(EndpointError):
@@ -117,7 +119,7 @@ class Endpoint:
 
     host: str
     port: int
-    tls: Literal["starttls", "implicit", "none"]
+    tls: Tls
     ca: str | None = None
 
     def __str__(self) -> str:
@@ -288,7 +290,8 @@ def _start_tls(endpoint: Endpoint, client: smtplib.SMTP) -> None:
 
 
 def _silence(error: Exception) -> str:
-    return "said nothing in time" if isinstance(error, TimeoutError) else f"broke off: {error}"
+    silent = isinstance(error, TimeoutError) or "timed out" in str(error)  # smtplib wraps it in an error of its own
+    return "said nothing in time" if silent else f"broke off: {error}"
 
 
 def reply(code: int, said: bytes | str) -> str:
@@ -394,12 +397,12 @@ def leaving(client: imaplib.IMAP4) -> Iterator[imaplib.IMAP4]:
             client.shutdown()
 
 
-def first(endpoint: Endpoint, resolvers: Sequence[str], attempt: Callable[[str], Client]) -> Client:
+def first(addresses: Sequence[str], attempt: Callable[[str], Client]) -> Client:
     """What `attempt(address)` gives for the first address that can be connected to.
 
     Raises the last UnreachableError, or at once whatever else an address answers.
     """
-    *others, last = resolve(endpoint.host, resolvers)
+    *others, last = addresses
     for address in others:
         try:
             return attempt(address)

@@ -217,8 +217,7 @@ def _open(site: Site, account: Account) -> imaplib.IMAP4:
     def attempt(address: str) -> imaplib.IMAP4:
         return endpoint.imap(account.endpoint, endpoint.local_dial, address)
 
-    resolvers = site.dns.resolvers
-    client = attempt(account.address) if account.address else endpoint.first(account.endpoint, resolvers, attempt)
+    client = endpoint.first(account.addresses(site), attempt)
     endpoint.imap_login(client, account.username, account.password)
     return client
 

@@ -13,6 +13,7 @@ from email.utils import format_datetime
 from enum import StrEnum
 from typing import Any
 
+from runbooklib import endpoint
 from runbooklib.credentials import Secret
 from runbooklib.endpoint import Endpoint
 from runbooklib.params import IMPLICIT_TLS, Domain, Login, Recipient, Site
@@ -69,6 +70,10 @@ class Account:
     username: str
     password: Secret
     address: str | None = None
+
+    def addresses(self, site: Site) -> list[str]:
+        """Where to connect; raises EndpointError where the name leads nowhere."""
+        return [self.address] if self.address else endpoint.resolve(self.endpoint.host, site.dns.resolvers)
 
 
 @dataclass(frozen=True)

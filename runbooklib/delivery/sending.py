@@ -104,7 +104,7 @@ def _client(site: Site, post: Account) -> smtplib.SMTP:
     def attempt(address: str) -> smtplib.SMTP:
         return endpoint.smtp(post.endpoint, endpoint.local_dial, address, POSTSCREEN)
 
-    return attempt(post.address) if post.address else endpoint.first(post.endpoint, site.dns.resolvers, attempt)
+    return endpoint.first(post.addresses(site), attempt)
 
 
 def _transfer(client: smtplib.SMTP, letter: Letter, sender: str, recipient: str, message: bytes) -> Handed:

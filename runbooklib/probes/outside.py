@@ -5,13 +5,11 @@ from __future__ import annotations
 import ssl
 from contextlib import closing
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 
 from runbooklib import endpoint
-from runbooklib.endpoint import CertificateError, Endpoint, NoStartTlsError, TlsError, UnreachableError
+from runbooklib.endpoint import CertificateError, Endpoint, NoStartTlsError, Tls, TlsError, UnreachableError
 from runbooklib.params import Site
-
-Tls = Literal["starttls", "implicit", "none"]
 
 PORTS: dict[int, Tls] = {25: "starttls", 143: "starttls", 465: "implicit", 587: "starttls", 993: "implicit"}
 IMAP = {143, 993}
