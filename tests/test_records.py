@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import sites
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbooklib import records, relays, zone
@@ -442,6 +442,7 @@ def test_texts_are_cut_at_255_octets_and_quoted() -> None:
     assert records.strings("") == (b"",)
 
 
+@settings(deadline=None)
 @given(
     st.text(max_size=600) | st.from_regex(r"(v=DKIM1; )?([a-z]{1,3}=[a-zA-Z0-9+/= ;]{0,40};? ?){0,8}", fullmatch=True)
 )
@@ -451,6 +452,7 @@ def test_no_text_raises_anything_but_a_tag_error(text: str) -> None:
             assert read(text)
 
 
+WANTED = wanted(site())
 HOSTILE = st.text(max_size=80) | st.sampled_from(
     [
         "v=spf1",
@@ -467,9 +469,10 @@ HOSTILE = st.text(max_size=80) | st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(HOSTILE, max_size=4), st.lists(st.from_regex(r"[a-z]{1,8}\.example", fullmatch=True), max_size=2))
 def test_any_answer_compares_without_surprise_and_a_correction_is_stable(values: list[str], chain: list[str]) -> None:
-    for want in wanted(site()):
+    for want in WANTED:
         shown = tuple(values) if want.asked[1] == "TXT" else ()
         answer = Answer(Question(*want.asked), AUTHORITY, Word.NOERROR, values=shown, chain=tuple(chain))
         compared = records.compare(want, answer)

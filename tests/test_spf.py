@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbooklib import spf
@@ -107,6 +107,7 @@ def test_a_first_record_ends_softly() -> None:
 WORDS = st.sampled_from(" ".join(GOOD + [b for b, _ in BAD]).split(" ")) | st.text(max_size=20)
 
 
+@settings(deadline=None)
 @given(st.lists(WORDS, max_size=12), st.lists(WORDS, max_size=4))
 def test_nothing_typed_raises_anything_but_our_own_and_merging_is_stable(here: list[str], there: list[str]) -> None:
     try:

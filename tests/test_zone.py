@@ -85,6 +85,12 @@ def test_a_server_without_edns_is_asked_without(nameserver: Nameserver) -> None:
     assert asked(nameserver, "lantern.example", "NS").word is Word.NOERROR
 
 
+def test_a_hostile_text_cannot_drive_a_terminal(nameserver: Nameserver) -> None:
+    with nameserver.zone.writer() as writer:
+        writer.add("lantern.example.", dns.rdataset.from_text("IN", "TXT", 60, '"\\027[2J\\200" "caf\\195\\169"'))
+    assert asked(nameserver, "lantern.example", "TXT").values == ("\\x1b[2J\\xc8café",)
+
+
 def test_silence_is_a_timeout_within_bounded_time(nameserver: Nameserver) -> None:
     nameserver.fault = "silent"
     started = time.monotonic()

@@ -6,7 +6,8 @@ names that a plan may create are asked only at authoritative servers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import dns.message
@@ -92,13 +93,11 @@ async def _named(wire: Wire, resolvers: Sequence[str], question: Question) -> li
     return await _addresses(wire, resolvers, (await _resolved(wire, resolvers, question)).values)
 
 
-async def _addresses(wire: Wire, resolvers: Sequence[str], names: Iterable[str]) -> list[str]:
+async def _addresses(wire: Wire, resolvers: Sequence[str], names: Collection[str]) -> list[str]:
     """IPv4 before IPv6: the machine that asks may have only the first."""
-    found: list[str] = []
-    for kind in ("A", "AAAA"):
-        for name in names:
-            found += (await _resolved(wire, resolvers, Question(name, kind))).values
-    return found
+    questions = [Question(name, kind) for kind in ("A", "AAAA") for name in names]
+    answers = await asyncio.gather(*(_resolved(wire, resolvers, q) for q in questions))
+    return [address for answer in answers for address in answer.values]
 
 
 async def _resolved(wire: Wire, resolvers: Sequence[str], question: Question) -> Answer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 import dns.exception
 import dns.flags
@@ -74,5 +75,9 @@ class Literal:
         holding = [(apex, text) for apex, text in apexes if name.is_subdomain(apex)]
         if not holding:
             return None
-        apex, text = max(holding, key=lambda held: len(held[0]))
-        return dns.zone.from_text(text, apex, relativize=False, check_origin=False)
+        return _parsed(*max(holding, key=lambda held: len(held[0])))
+
+
+@cache
+def _parsed(apex: dns.name.Name, text: str) -> dns.zone.Zone:
+    return dns.zone.from_text(text, apex, relativize=False, check_origin=False)

@@ -153,7 +153,8 @@ def _zone(reply: dns.message.Message) -> str:
 def value(rdata: dns.rdata.Rdata) -> str:
     """How a record compares: TXT joined and unquoted, names in lower case without final dot."""
     if isinstance(rdata, dns.rdtypes.ANY.TXT.TXT):
-        return b"".join(rdata.strings).decode("utf-8", "backslashreplace")
+        joined = b"".join(rdata.strings).decode("utf-8", "backslashreplace")
+        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in joined)  # it may be shown in a terminal
     shown = rdata.to_text().lower()
     return shown if shown.split()[-1] == "." else shown.rstrip(".")
 

@@ -73,7 +73,10 @@ TSIG_FAULTS: dict[type[Exception], tuple[str, str]] = {
     dns.tsig.BadAlgorithm: ("a reply signed by another algorithm", "compare dns.rfc2136.key.algorithm"),
     dns.message.UnknownTSIGKey: ("a reply signed with another key", "compare dns.rfc2136.key.name"),
     # RFC 8945 5.3: an unsigned reply to a signed request proves nothing; dnspython calls it malformed.
-    dns.exception.FormError: ("an unsigned or broken reply", "it may be written all the same: look at the server's log, run again"),
+    dns.exception.FormError: (
+        "an unsigned or broken reply",
+        "it may be written all the same: look at the server's log, run again",
+    ),
 }
 OVERTAKEN = {dns.rcode.YXDOMAIN, dns.rcode.YXRRSET, dns.rcode.NXRRSET, dns.rcode.NXDOMAIN}
 
