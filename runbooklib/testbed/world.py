@@ -88,7 +88,7 @@ def status(root: Path) -> list[HostStatus]:
     if known is None:
         return []
     plot = plot_of(folder, known)
-    running = {c.name for c in engine.client().containers.list(filters=_ours(plot.name))}
+    running = {c.name for c in engine.client().containers.list(filters=_ours(plot.name), ignore_removed=True)}
     return [_status_of(plot, host, plot.container(host) in running) for host in NAMES]
 
 

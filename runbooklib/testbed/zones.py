@@ -200,6 +200,7 @@ server:
   root-hints: /testbed/root.hints
   trust-anchor-file: /testbed/root.anchor
   qname-minimisation: yes
+  aggressive-nsec: no
   cache-max-ttl: 5
   cache-max-negative-ttl: 2
   infra-host-ttl: 5

@@ -1,0 +1,62 @@
+"""One testbed for all tests of a session, in a folder of its own beside whatever runs already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from rehearsal import DEPLOYED, Rehearsal, rehearse
+from rehearsed import Rehearsed
+
+from runbooklib.testbed import snapshots, world
+
+
+@pytest.fixture(scope="session")
+def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsed]:
+    """A running testbed."""
+    root = tmp_path_factory.mktemp("testbed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RUNBOOK_TESTBED", raising=False)
+        state = world.up(root, print)
+        try:
+            yield Rehearsed(root, state)
+        finally:
+            world.down(root, print)
+
+
+@pytest.fixture
+def clean(testbed: Rehearsed) -> Iterator[Rehearsed]:
+    """The session's testbed, its zone and mailboxes as on the first day; put back afterwards."""
+    snapshots.reset_zone(testbed.root)
+    snapshots.reset_mail(testbed.root)
+    yield testbed
+    snapshots.reset_zone(testbed.root)
+
+
+@pytest.fixture
+def second(tmp_path: Path) -> Iterator[Path]:
+    """Where another testbed may stand; taken down afterwards whatever became of it."""
+    yield tmp_path
+    world.down(tmp_path, print)
+
+
+@pytest.fixture(scope="session")
+def rehearsal(testbed: Rehearsed, tmp_path_factory: pytest.TempPathFactory) -> Rehearsal:
+    """The runs of the whole path, made once."""
+    return rehearse(testbed, tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def deployed(testbed: Rehearsed, rehearsal: Rehearsal, monkeypatch: pytest.MonkeyPatch) -> Rehearsed:
+    """The testbed with its server as the rehearsal left it, for tests that break something and put it back."""
+    assert rehearsal.applied.status == 0, rehearsal.applied.output
+    monkeypatch.setenv("RUNBOOK_TESTBED", str(world.folder_of(testbed.root)))
+    return testbed
+
+
+@pytest.fixture
+def spoilt(deployed: Rehearsed) -> Iterator[Rehearsed]:
+    """The same, put back from the snapshot afterwards."""
+    yield deployed
+    snapshots.reset(deployed.root, DEPLOYED)
