@@ -13,7 +13,7 @@ from runbooklib.results import Outcome
 from runbooklib.zone.authorities import Holder, above, hold
 from runbooklib.zone.questions import INTERNET, Wire, ask, together
 
-SHORTEST, LONGEST = 0.5, 15.0  # seconds between two looks
+SHORTEST, TRANSFER, LONGEST = 0.5, 2.0, 15.0  # seconds between two looks; a zone transfer takes about the second
 
 
 def observe(
@@ -93,4 +93,4 @@ def _pause(late: Iterable[Wanted], seen: Observed) -> float:
     """Seconds until the first old answer leaves a cache; a server that fetches the zone from another is soon done."""
     now = datetime.now(UTC)
     waits = [(a.until - now).total_seconds() + SHORTEST for w in late for a in _old(w, seen)]
-    return max(min(waits, default=SHORTEST), SHORTEST)
+    return max(min(waits, default=TRANSFER), SHORTEST)
