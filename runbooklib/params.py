@@ -290,7 +290,7 @@ class Relay(Model):
     @model_validator(mode="before")
     @classmethod
     def _presets(cls, given: Any) -> Any:
-        presets = PRESETS.get(given.get("provider"), {}) if isinstance(given, Mapping) else {}
+        presets = PRESETS.get(str(given.get("provider")), {}) if isinstance(given, Mapping) else {}
         return {**presets, **given} if presets else given
 
     @model_validator(mode="after")

@@ -154,7 +154,7 @@ def test_problems_come_all_at_once_each_with_its_path() -> None:
     assert "env:NAME" in found["relays.resend.password"]
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.sampled_from([e.path for e in ENTRIES if e.kind not in ("choice", "tick")]), TYPED))
 def test_whatever_is_typed_makes_a_file_that_reads_back(typed: dict[str, str]) -> None:
     mapping = draft.build(draft.EMPTY, answers(**typed))
@@ -162,7 +162,7 @@ def test_whatever_is_typed_makes_a_file_that_reads_back(typed: dict[str, str]) -
     assert yaml.safe_load(draft.preview(mapping))["site"].keys() == mapping.keys()
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.sampled_from(REFERENCES), st.sampled_from(["", "env ", "password:", "\u2028", "’", "#"]), st.booleans())
 def test_a_literal_secret_is_neither_shown_nor_written(path: str, before: str, known: bool) -> None:
     said = answers(**{path: before + CANARY, "dns.publish": "rfc2136"})
@@ -192,7 +192,7 @@ NODES = st.recursive(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(
     st.dictionaries(st.sampled_from(["name", "server", "mail", "domains", "relays", "dns", "test"]), NODES), st.data()
 )
@@ -203,6 +203,18 @@ def test_any_file_can_be_opened_and_edited(base: dict[str, Any], data: st.DataOb
     built = draft.build(base, choices | {path: data.draw(TYPED), RELAY: data.draw(st.sampled_from(["smtp", "direct"]))})
     assert base == before
     params.problems(built)
+    assert written(built) == built
+
+
+@pytest.mark.parametrize("odd", [[], {}, [{}], 7, None, True, "x"])
+@pytest.mark.parametrize(
+    "where", ["domains", "domains[0]", RELAY, "relays", "relays.smarthost", "relays.smarthost.provider"]
+)
+def test_odd_shapes_where_sections_are_looked_up(where: str, odd: object) -> None:
+    base: dict[str, Any] = copy.deepcopy(dict(params.read(ROOT / "params/example-resend.yaml")))
+    draft.put(base, draft.steps(where), odd)
+    built = draft.build(base, draft.values(base) | {"relays.smtp.host": "b.example", RELAY: "smtp"})
+    assert params.problems(base)
     assert written(built) == built
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 import re
 import tempfile
@@ -89,8 +90,8 @@ def section(base: Mapping[str, Any], provider: str) -> str:
     """The name under relays: the one the domain uses if it is this provider's, else a free or fitting one."""
     relays, used = base.get("relays"), value_at(base, steps(RELAY))
     known = {k: value_at(v, ["provider"]) for k, v in relays.items()} if isinstance(relays, dict) else {}
-    if used in known and known[used] == provider:
-        return str(used)
+    if isinstance(used, str) and known.get(used) == provider:
+        return used
     name = SECTION_NAMES.get(provider, provider)
     names = (name if n == 1 else f"{name}-{n}" for n in count(1))
     return next(n for n in names if known.get(n, provider) == provider)
@@ -178,7 +179,7 @@ def _choose_relay(built: dict[str, Any], base: Mapping[str, Any], provider: str)
 
 def text(mapping: Mapping[str, Any]) -> str:
     """The params file as YAML, each value the form asks for with its hint as a comment."""
-    lines = _dump(mapping).splitlines()
+    lines = _dump(mapping).removesuffix("\n").split("\n")
     hints = {tuple(place(mapping, e)): e.hint for e in ENTRIES}
     tree = yaml.compose("\n".join(lines), Loader=yaml.SafeLoader)
     for path, line in _leaves(tree, ()):
@@ -188,8 +189,22 @@ def text(mapping: Mapping[str, Any]) -> str:
     return HEAD + re.sub(r"\n(?=  \w)", "\n\n", "\n".join(lines)).replace("\n\n", "\n", 1) + "\n"
 
 
+class _Dumper(yaml.SafeDumper):
+    """PyYAML reads NEL and its like back as something else unless they are escaped."""
+
+    def represent_str(self, data: str) -> yaml.ScalarNode:
+        style = '"' if re.search("[\x85\u2028\u2029]", data) else None
+        return self.represent_scalar("tag:yaml.org,2002:str", data, style)
+
+
+_Dumper.add_representer(str, _Dumper.represent_str)
+
+
 def _dump(mapping: Mapping[str, Any]) -> str:
-    return yaml.safe_dump({"site": dict(mapping)}, sort_keys=False, allow_unicode=True, width=float("inf"))
+    written: str = yaml.dump(
+        {"site": dict(mapping)}, None, _Dumper, sort_keys=False, allow_unicode=True, width=math.inf
+    )
+    return written
 
 
 def _leaves(node: Any, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], int]]:

@@ -82,7 +82,7 @@ class Form:
     def _laid_out(self) -> w.VBox:
         left = w.VBox([*(self._group(g) for g in GROUPS if g.short), self._more()])
         save = w.HBox([self.path, self.replace, self.button], layout=w.Layout(flex_flow="row wrap"))
-        right = w.VBox([self.verdict, save, self.said, self.shown])
+        right = w.VBox([self.verdict, save, self.said, self.shown], layout=w.Layout(align_self="flex-start"))
         columns = w.GridBox(
             [left, right], layout=w.Layout(grid_template_columns="minmax(0, 11fr) minmax(0, 10fr)", grid_gap="0 24px")
         )
