@@ -226,7 +226,7 @@ def compose_answer(letters: Letters, letter: Letter, received: EmailMessage) -> 
     """The answer a person would send to what arrived, and the address it goes to (RFC 5322 3.6.2, 3.6.4)."""
     goes_to = (received["Reply-To"] or received["From"]).addresses[0].addr_spec
     sender = letter.recipient
-    subject = f"Re: {received['Subject']}"
+    subject = f"Re: {str(received['Subject']).strip()}"
     message = _headed(sender, goes_to, subject, f"<{letters.marker}.{letter.number}.re@{sender.rpartition('@')[2]}>")
     message["In-Reply-To"] = message["References"] = str(received["Message-ID"])
     message["X-Runbook-Run"] = letters.run

@@ -1,0 +1,191 @@
+"""Every way a mail service can fail to be spoken to has a name of its own; the servers are real, on loopback."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+from scripts import SILENCE, START_TLS, Authority, Script
+
+from runbooklib import endpoint
+from runbooklib.credentials import Secret
+from runbooklib.endpoint import (
+    CertificateError,
+    Endpoint,
+    EndpointError,
+    GreetingError,
+    LoginError,
+    NoStartTlsError,
+    Tls,
+    TlsError,
+    UnreachableError,
+)
+from runbooklib.results import Status
+
+HOST = "mail.lantern.example"
+EHLO = "250-mail.lantern.example\n250-STARTTLS\n250 AUTH PLAIN LOGIN"
+HELLO = ["220 hi", EHLO]
+TLS = [*HELLO, "220 go ahead", START_TLS, EHLO]
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(autouse=True)
+def secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("P", "correct horse")
+
+
+def smtp(script: Script, ca: str | None = None, tls: Tls = "starttls", timeout: float = 5) -> str:
+    """Opens, says how TLS stands, and closes."""
+    where = Endpoint(HOST, script.port, tls, ca)
+    with endpoint.ending(endpoint.smtp(where, endpoint.local_dial, "127.0.0.1", timeout)) as client:
+        return str(getattr(client.sock, "version", lambda: "plain")())
+
+
+def test_starttls_is_verified_against_the_name_not_the_address(authority: Authority) -> None:
+    with Script(TLS, authority.serving(HOST)) as script:
+        assert smtp(script, authority.pem) == "TLSv1.3"
+    assert script.heard[:3] == ["ehlo runbook.invalid", "STARTTLS", "ehlo runbook.invalid"]
+
+
+def test_implicit_tls(authority: Authority) -> None:
+    with Script(HELLO, authority.serving(HOST), implicit=True) as script:
+        assert smtp(script, authority.pem, "implicit") == "TLSv1.3"
+
+
+def test_no_tls_where_none_is_asked_for() -> None:
+    with Script(HELLO) as script:
+        assert smtp(script, tls="none") == "plain"
+    assert "STARTTLS" not in script.heard
+
+
+@pytest.mark.parametrize(("name", "days", "reason"), [(HOST, -1, "expired"), ("other.example", 30, "wrong name")])
+def test_a_bad_certificate_is_refused_with_its_reason(authority: Authority, name: str, days: int, reason: str) -> None:
+    with Script(TLS, authority.serving(name, days)) as script, pytest.raises(CertificateError) as caught:
+        smtp(script, authority.pem)
+    assert caught.value.reason == reason
+    assert caught.value.status is Status.FAIL
+    assert reason in str(caught.value)
+
+
+def test_a_certificate_of_a_stranger_s_ca_is_refused(authority: Authority, tmp_path: Path) -> None:
+    with Script(TLS, Authority(tmp_path, "other").serving(HOST)) as script, pytest.raises(CertificateError) as caught:
+        smtp(script, authority.pem)
+    assert caught.value.reason == "unknown CA"
+
+
+def test_without_a_ca_the_public_ones_count(authority: Authority) -> None:
+    with Script(TLS, authority.serving(HOST)) as script, pytest.raises(CertificateError, match="unknown CA"):
+        smtp(script)
+
+
+@pytest.mark.parametrize(
+    ("lines", "error", "words", "status"),
+    [
+        (["220 hi", "250-x\n250 PIPELINING"], NoStartTlsError, "not offered", Status.FAIL),
+        ([*HELLO, "454 4.7.0 TLS not available"], NoStartTlsError, "454 4.7.0 TLS not available", Status.FAIL),
+        ([*HELLO, "220 go ahead", "this is no TLS"], TlsError, "no TLS handshake", Status.FAIL),
+        (["554 5.7.1 go away"], GreetingError, "554 5.7.1 go away", Status.FAIL),
+        (["421 4.3.2 too busy"], GreetingError, "421 4.3.2 too busy", Status.UNKNOWN),
+        (["220 hi", "502 5.5.2 what"], GreetingError, "EHLO answered 502", Status.FAIL),
+        (["220 hi", "421 4.3.2 leaving"], GreetingError, "EHLO answered 421", Status.UNKNOWN),
+        ([], GreetingError, "broke off", Status.UNKNOWN),
+        ([SILENCE], GreetingError, "said nothing in time", Status.UNKNOWN),
+    ],
+)
+def test_each_failure_says_what_was_seen(
+    lines: list[str], error: type[EndpointError], words: str, status: Status
+) -> None:
+    with Script(lines) as script, pytest.raises(error, match=words) as caught:
+        smtp(script, timeout=0.5)
+    assert caught.value.status is status
+
+
+def test_starttls_spoken_to_a_port_of_implicit_tls_is_told(authority: Authority) -> None:
+    with Script(HELLO, authority.serving(HOST), implicit=True) as script, pytest.raises(GreetingError):
+        smtp(script, timeout=0.5)
+
+
+def test_implicit_tls_spoken_to_a_port_of_starttls_is_told(authority: Authority) -> None:
+    with Script(HELLO) as script, pytest.raises(TlsError, match="no TLS handshake"):
+        smtp(script, authority.pem, "implicit")
+
+
+def test_a_refused_connection_is_not_a_dropped_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with pytest.raises(UnreachableError, match="refused") as caught:
+        endpoint.smtp(Endpoint(HOST, port, "starttls"), endpoint.local_dial, "127.0.0.1")
+    assert (caught.value.refused, caught.value.dropped, caught.value.status) == (True, False, Status.UNKNOWN)
+
+
+def test_silence_is_a_dropped_connection() -> None:
+    def dial(address: str, port: int, timeout: float) -> socket.socket:
+        raise TimeoutError(address, port, timeout)
+
+    with pytest.raises(UnreachableError, match="dropped") as caught:
+        endpoint.smtp(Endpoint(HOST, 25, "none"), dial, "192.0.2.1", 1)
+    assert (caught.value.refused, caught.value.dropped) == (False, True)
+
+
+def test_the_next_address_is_tried_when_one_cannot_be_reached() -> None:
+    tried: list[str] = []
+
+    def attempt(address: str) -> str:
+        tried.append(address)
+        if address.endswith(".1"):
+            raise UnreachableError("no route")
+        return address
+
+    assert endpoint.first(["192.0.2.1", "192.0.2.2", "192.0.2.3"], attempt) == "192.0.2.2"
+    assert tried == ["192.0.2.1", "192.0.2.2"]
+    with pytest.raises(UnreachableError):
+        endpoint.first(["192.0.2.1"], attempt)
+
+
+def login(script: Script) -> None:
+    where = Endpoint(HOST, script.port, "none")
+    with endpoint.ending(endpoint.smtp(where, endpoint.local_dial, "127.0.0.1", 5)) as client:
+        endpoint.login(client, "hi", Secret("env:P"))
+
+
+def test_a_refused_login_is_tried_once_and_does_not_show_the_password() -> None:
+    with Script([*HELLO, "535 5.7.8 no", "535 5.7.8 no"]) as script, pytest.raises(LoginError) as caught:
+        login(script)
+    assert "535 5.7.8 no" in str(caught.value)
+    assert "horse" not in str(caught.value)
+    assert [line.split()[:2] for line in script.heard if line.startswith("AUTH")] == [["AUTH", "PLAIN"]]
+
+
+def test_login_by_the_mechanism_that_is_offered() -> None:
+    said = ["220 hi", "250-x\n250 AUTH LOGIN XOAUTH2", "334 UGFzc3dvcmQ6", "235 2.7.0 ok"]
+    with Script(said) as script:
+        login(script)
+    assert script.heard[1] == "AUTH LOGIN aGk="
+
+
+def test_no_known_login_offered() -> None:
+    with Script(["220 hi", "250-x\n250 AUTH XOAUTH2"]) as script, pytest.raises(LoginError, match="only XOAUTH2"):
+        login(script)
+
+
+def test_imap_over_implicit_tls_is_verified(authority: Authority) -> None:
+    with Script(["* PREAUTH hi"], authority.serving("other.example"), implicit=True) as script:
+        where = Endpoint(HOST, script.port, "implicit", authority.pem)
+        with pytest.raises(CertificateError, match="wrong name"):
+            endpoint.imap(where, endpoint.local_dial, "127.0.0.1", 5)
+
+
+def test_imap_that_does_not_greet() -> None:
+    with Script([SILENCE]) as script, pytest.raises(GreetingError, match="said nothing in time") as caught:
+        endpoint.imap(Endpoint(HOST, script.port, "none"), endpoint.local_dial, "127.0.0.1", 0.5)
+    assert caught.value.status is Status.UNKNOWN
+
+
+def test_an_address_needs_no_resolver() -> None:
+    assert endpoint.resolve("192.0.2.7", []) == ["192.0.2.7"]
+    assert endpoint.resolve("2001:db8::7", []) == ["2001:db8::7"]
