@@ -43,7 +43,7 @@ notebook: .venv/installed
 
 bench: .venv/installed
 	$(SAY) 'Ours against the peers, measured now on this machine'
-	$(BIN)/python -m tests.bench
+	$(BIN)/python tests/bench/measure.py
 
 .venv/installed: pyproject.toml
 	$(SAY) 'Python packages into .venv'

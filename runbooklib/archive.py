@@ -67,6 +67,7 @@ class Record:
     error: str = ""  # the name of the error that stopped it
     said: str = ""  # that error's message
     cell: str = ""  # the id of the cell it stopped in
+    cells: tuple[str, ...] = ()  # the ids of its code cells, which reports link to
 
 
 def read(path: Path) -> Record:
@@ -82,7 +83,9 @@ def read(path: Path) -> Record:
     outputs = [(c.get("id", ""), o) for c in cells for o in c["outputs"]]
     shown = [o["data"][MIME] for _, o in outputs if MIME in o.get("data", {})]
     stopped = next(((i, o["ename"], o["evalue"]) for i, o in outputs if o["output_type"] == "error"), ("", "", ""))
-    return Record(_checks(shown), _changes(shown), stopped[1], stopped[2], stopped[0])
+    return Record(
+        _checks(shown), _changes(shown), stopped[1], stopped[2], stopped[0], tuple(c.get("id", "") for c in cells)
+    )
 
 
 def _checks(shown: list[dict[str, Any]]) -> tuple[Check, ...]:

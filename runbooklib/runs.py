@@ -40,6 +40,7 @@ class Walk:
     seconds: float = 0
     checks: tuple[Check, ...] = ()
     changes: tuple[dict[str, Any], ...] = ()
+    cells: tuple[str, ...] = ()  # the ids of its code cells
 
     def waits_for(self, stage: str) -> bool:
         """Whether a row of it is pending until `stage` has run."""
@@ -139,6 +140,8 @@ def resume(site: params.Site, runs: Path, run: str, apply: bool) -> Place:
     earlier = read(folder)
     if earlier.site != site.name:
         raise RunError(f"{folder} is a run of {earlier.site}, not of {site.name}")
+    for unfinished in folder.glob(".*.tmp"):  # what a killed run was about to put in place
+        unfinished.unlink()
     return Place(folder, replace(earlier, apply=apply, ended=None))
 
 
@@ -158,7 +161,8 @@ def read(folder: Path) -> Run:
 
 def _read_back(walk: dict[str, Any]) -> Walk:
     checks = tuple(archive.check(row) for row in walk["checks"])
-    return Walk(**{**walk, "status": Status(walk["status"]), "checks": checks, "changes": tuple(walk["changes"])})
+    lists = {name: tuple(walk[name]) for name in ("changes", "cells")}
+    return Walk(**{**walk, **lists, "status": Status(walk["status"]), "checks": checks})
 
 
 def _image(site: params.Site) -> str:
@@ -258,6 +262,7 @@ def _read_walk(folder: Path, walk: Walk, ended: Check | None) -> Walk:
         interrupted=ended is not None and ended.status is Status.UNKNOWN,
         checks=checks,
         changes=record.changes,
+        cells=record.cells,
     )
 
 

@@ -45,9 +45,15 @@ def test_papermill_asks_our_engine_when_none_is_named() -> None:
 
 def test_plain_papermill_command_executes_a_runbook_over_ipc(project: Project) -> None:
     project.stage("01-a", {"ipc": "from ipykernel.kernelapp import IPKernelApp\nIPKernelApp.instance().transport"})
-    status, said = project.run("papermill", "notebooks/01-a.ipynb", "out.ipynb", "-p", "apply", "True")
+    given_by_file = ["-f", "params/site.yaml", "-p", "apply", "True"]
+    status, said = project.run("papermill", "notebooks/01-a.ipynb", "out.ipynb", *given_by_file)
     assert (status, "without encryption" in said) == (0, False), said
     assert outputs(project.root / "out.ipynb")[0].data["text/plain"] == "'ipc'"
+    [injected] = [
+        c for c in nbformat.read(project.root / "out.ipynb", 4).cells if "injected-parameters" in c.metadata.tags
+    ]
+    assert "mail.lantern.example" in injected.source
+    assert "env:OFFICE_SMTP" in injected.source
     assert not project.sockets()
 
 

@@ -140,8 +140,10 @@ def test_a_stage_whose_notebook_cannot_be_read_is_not_behind_a_resumed_run(proje
     project.stage("01-a", {"done": gate("a.b", "PASS")})
     first = execute(project)
     (first.folder / "01-a.ipynb").write_text('{"cells": [')
+    (first.folder / ".01-a.ipynb.5.tmp").touch()
     again = execute(project, resume=str(first.folder))
     assert [w.notebook for w in again.run.walks] == ["01-a.ipynb", "01-a.2.ipynb"]
+    assert not list(again.folder.glob(".*"))
 
 
 def test_resume_refuses_what_is_no_run_of_this_site(project: Project) -> None:
