@@ -16,6 +16,7 @@ from runbooklib.testbed import apt, registries
 from runbooklib.testbed.engine import EngineError, Say, apt_get, watch
 
 RELEASES = ("bookworm", "trixie")
+ROOM = "/var/tmp"  # noqa: S108 - /tmp is often small, or mounted nodev, which debootstrap refuses
 
 
 def tag(release: str) -> str:
@@ -73,7 +74,7 @@ def _bootstrap(engine: docker.DockerClient, release: str, sources: tuple[apt.Sou
     say(f"no registry answers: making Debian {release} with debootstrap from this machine's apt sources")
     wanted = [apt.turned(source, here, release) for source in sources]
     main = next(source for source in wanted if release in source.suites)
-    with tempfile.TemporaryDirectory(prefix="mail-runbooks-") as folder:
+    with tempfile.TemporaryDirectory(prefix="mail-runbooks-", dir=ROOM) as folder:
         root = Path(folder) / "root"
         options = ["--variant=minbase", "--include=ca-certificates", f"--keyring={main.signed_by}"]
         watch(["debootstrap", *options, release, str(root), main.uris[0]], say)

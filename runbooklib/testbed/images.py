@@ -67,7 +67,7 @@ def _build(engine: docker.DockerClient, tag: str, recipe: Recipe, say: Say) -> N
     for event in events:
         line = str(event.get("stream") or event.get("error") or "").strip()
         last = [*last[-19:], line] if line else last
-        now_and_then(f"{recipe.name}: {line}" if line else "")
+        now_and_then(f"{recipe.name}: {line.rpartition(chr(10))[2]}" if line else "")
         if "error" in event:
             raise ImageError(f"{tag} could not be built:\n" + "\n".join(last))
     say(f"built {tag}")

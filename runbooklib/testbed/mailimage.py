@@ -73,7 +73,7 @@ def registry(engine: docker.DockerClient, image: Image, services: str, say: Say)
     tag = f"mail-runbooks/registry:{image.id.removeprefix('sha256:')[:12]}-{images.version(services)}"
     if not bases.present(engine, tag):
         say(f"putting {image.description} into the testbed's registry")
-        with tempfile.TemporaryDirectory(prefix="mail-runbooks-") as folder:
+        with tempfile.TemporaryDirectory(prefix="mail-runbooks-", dir=bases.ROOM) as folder:
             _save(engine, image.id, Path(folder) / "image.tar")
             _fill(engine, tag, services, folder)
     return tag

@@ -14,7 +14,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
 import docker
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 
 from runbooklib.testbed import contents, engine, hosts, images, mailimage, network, state
 from runbooklib.testbed.engine import EngineError, Say
@@ -181,23 +181,18 @@ def _start_all(docker_engine: docker.DockerClient, plot: Plot, tags: dict[str, s
 def _revived(docker_engine: docker.DockerClient, plot: Plot, known: State, say: Say) -> bool:
     """Whether every host answers, stopped ones being started again; false when something has gone altogether."""
     try:
-        network_there = bool(docker_engine.networks.get(plot.name))
+        docker_engine.networks.get(plot.name)
         containers = {host: docker_engine.containers.get(plot.container(host)) for host in NAMES}
-    except NotFound:
-        return False
-    stopped = [host for host, container in containers.items() if container.status != "running"]
-    if stopped:
-        say(f"starting {', '.join(stopped)} again")
         network.close(docker_engine, str(containers["dns"].attrs["Image"]), known.bridge)
-        for host in stopped:
+        for host in [host for host, container in containers.items() if container.status != "running"]:
+            say(f"starting {host} again")
             containers[host].start()
-    try:
         for host, container in containers.items():
             hosts.await_answer(plot, host, container)
-    except HostStartError as error:
+    except (APIError, HostStartError) as error:  # NotFound is an APIError
         say(f"making the testbed anew: {error}")
         return False
-    return network_there
+    return True
 
 
 def _with_egress(docker_engine: docker.DockerClient, folder: Path, known: State, *, egress_25: bool) -> State:
