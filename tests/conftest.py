@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from books import Project
+from books import CANARIES, Project
 
 from runbooklib import credentials, kernel
 
+if TYPE_CHECKING:
+    from rehearsed import Rehearsed
+
 CONTAINERS = {"testbed", "fidelity", "jupyterlab"}  # folders whose tests need Docker
-CANARIES = {
-    "HI_PASSWORD": "ca$na\"ry one's %41 sécret",
-    "OFFICE_SMTP": "p@ss word/with+every=%thing'\"$HOME\\n",
-}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -24,6 +24,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.relative_to(here).parts[0] in CONTAINERS:
             item.add_marker(pytest.mark.testbed)
+
+
+@pytest.fixture(scope="session")
+def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsed]:
+    """The one testbed of the session, in a folder of its own beside whatever runs already."""
+    from rehearsed import Rehearsed  # noqa: PLC0415 - unit tests need no Docker
+
+    from runbooklib.testbed import world  # noqa: PLC0415
+
+    root = tmp_path_factory.mktemp("testbed")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RUNBOOK_TESTBED", raising=False)
+        state = world.up(root, print)
+        try:
+            yield Rehearsed(root, state)
+        finally:
+            world.down(root, print)
 
 
 @pytest.fixture

@@ -8,27 +8,14 @@ from pathlib import Path
 
 import lab
 import pytest
+from rehearsed import Rehearsed
 
-from runbooklib.places import testbed_folder
 from runbooklib.testbed import world
 
 
 @pytest.fixture(scope="session")
-def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The folder of the testbed that is up, else of one made for these tests; they only look at it."""
-    running = testbed_folder().resolve()
-    if (running / "state.json").is_file():
-        yield running
-        return
-    root = tmp_path_factory.mktemp("rehearsal")
-    world.up(root, print)
-    yield world.folder_of(root)
-    world.down(root, print)
-
-
-@pytest.fixture(scope="session")
-def server(testbed: Path) -> Iterator[lab.Server]:
-    with lab.served(testbed) as running:
+def server(testbed: Rehearsed) -> Iterator[lab.Server]:
+    with lab.served(world.folder_of(testbed.root)) as running:
         yield running
 
 

@@ -1,4 +1,4 @@
-"""One testbed for all tests of a session, in a folder of its own beside whatever runs already."""
+"""The session's testbed in the states that tests ask for."""
 
 from __future__ import annotations
 
@@ -10,19 +10,6 @@ from rehearsal import DEPLOYED, Rehearsal, rehearse
 from rehearsed import Rehearsed
 
 from runbooklib.testbed import snapshots, world
-
-
-@pytest.fixture(scope="session")
-def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsed]:
-    """A running testbed."""
-    root = tmp_path_factory.mktemp("testbed")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("RUNBOOK_TESTBED", raising=False)
-        state = world.up(root, print)
-        try:
-            yield Rehearsed(root, state)
-        finally:
-            world.down(root, print)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from rehearsed import Rehearsed
 
 from runbooklib.testbed import snapshots, world
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params" / "rehearsal.yaml"
 DEPLOYED = "deployed"
 HERE = "/opt/mail.lantern.example"
