@@ -1,11 +1,12 @@
 r"""The table: what a command answers on docker-mailserver 15.1.0, from the transcripts (T§n) and the contract (§n)."""
 
 from dataclasses import dataclass
-from textwrap import dedent
+
+from fidelity_world import CONFIG, PASSWORD
 
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00 "
-ACCOUNTS, VIRTUAL = "/tmp/docker-mailserver/postfix-accounts.cf", "/tmp/docker-mailserver/postfix-virtual.cf"
-RELAYMAP, LOGINS = "/tmp/docker-mailserver/postfix-relaymap.cf", "/tmp/docker-mailserver/postfix-sasl-password.cf"
+ACCOUNTS, VIRTUAL = f"{CONFIG}/postfix-accounts.cf", f"{CONFIG}/postfix-virtual.cf"
+RELAYMAP, LOGINS = f"{CONFIG}/postfix-relaymap.cf", f"{CONFIG}/postfix-sasl-password.cf"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def swaks(target: str, sender: str, recipient: str, subject: str, more: str = ""
     )
 
 
-def login(user: str, password: str = "Secret123pw") -> str:
+def login(user: str, password: str = PASSWORD) -> str:
     """The swaks options of a submission."""
     return f"--auth PLAIN --auth-user {user} --auth-password {password}"
 
@@ -83,8 +84,8 @@ SETUP = [
         "T§2",
         "main",
         "setup email add noat Secret",
-        stdout=r"\Aaddmailuser\(8\)\n\nUSAGE\n    ./setup.sh email add <MAIL ACCOUNT> \[<PASSWORD>\]\n[\s\S]*exit early "
-        r"with exit status 1.\n\n\Z",
+        stdout=r"\Aaddmailuser\(8\)\n\nUSAGE\n    ./setup.sh email add <MAIL ACCOUNT> \[<PASSWORD>\]\n[\s\S]*exit "
+        r"early with exit status 1.\n\n\Z",
         stderr=error("addmailuser", r"'noat' should include the domain \(eg: user@example.com\)"),
         status=1,
     ),
@@ -250,7 +251,8 @@ SETUP = [
         "T§5",
         "catch-all",
         "setup alias list",
-        stdout=r"\A\* info@alder.example admin@alder.example,bob@alder.example\n\n\* @alder.example admin@alder.example",
+        stdout=r"\A\* info@alder.example admin@alder.example,bob@alder.example\n\n"
+        r"\* @alder.example admin@alder.example",
     ),
     Case(
         "no aliases to list",
@@ -296,7 +298,9 @@ SETUP = [
         ),
         status=1,
     ),
-    Case("fail2ban is off", "T§12", "main", "setup fail2ban", stderr=error("fail2ban", "Fail2ban not running"), status=1),
+    Case(
+        "fail2ban is off", "T§12", "main", "setup fail2ban", stderr=error("fail2ban", "Fail2ban not running"), status=1
+    ),
     Case("debug login", "T§12", "main", "setup debug login 'postconf mail_version'", r"\Amail_version = 3\.7\.\d+\n\Z"),
     Case("debug login loses further words", "T§12", "main", "setup debug login echo lost", r"\A\n\Z"),
     Case("debug show-mail-logs", "T§12", "main", "setup debug show-mail-logs", r"dovecot: master: Dovecot v2\.3"),
@@ -327,18 +331,15 @@ SIGNING = [
         "setup config dkim selector s2026 domain other.example,alder.example;"
         "cat /tmp/docker-mailserver/opendkim/KeyTable /tmp/docker-mailserver/opendkim/SigningTable"
         " /tmp/docker-mailserver/opendkim/TrustedHosts",
-        stdout=dedent(rf"""\
-            \A{STAMP}INFO  open-dkim: Creating DKIM private key \
-            '/tmp/docker-mailserver/opendkim/keys/alder.example/s2026.private'
-            {STAMP}INFO  open-dkim: Creating DKIM private key \
-            '/tmp/docker-mailserver/opendkim/keys/other.example/s2026.private'
-            s2026._domainkey.alder.example alder.example:s2026:/etc/opendkim/keys/alder.example/s2026.private
-            s2026._domainkey.other.example other.example:s2026:/etc/opendkim/keys/other.example/s2026.private
-            \*@alder.example s2026._domainkey.alder.example
-            \*@other.example s2026._domainkey.other.example
-            127.0.0.1
-            localhost
-            """).replace("\\\n", ""),
+        stdout="".join(
+            rf"{STAMP}INFO  open-dkim: Creating DKIM private key \S+/keys/{domain}/s2026.private\'\n"
+            for domain in ("alder.example", "other.example")
+        )
+        + r"s2026._domainkey.alder.example alder.example:s2026:/etc/opendkim/keys/alder.example/s2026.private\n"
+        r"s2026._domainkey.other.example other.example:s2026:/etc/opendkim/keys/other.example/s2026.private\n"
+        r"\*@alder.example s2026._domainkey.alder.example\n"
+        r"\*@other.example s2026._domainkey.other.example\n"
+        r"127.0.0.1\nlocalhost\n\Z",
     ),
     Case(
         "unknown option",
@@ -385,7 +386,7 @@ SIGNING = [
         "T§18",
         "main",
         "doveadm fetch -u carol@alder.example hdr mailbox INBOX subject signed",
-        stdout=r"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/simple; d=alder.example; s=mail;\s+t=\d+; bh=\S+;\s+"
+        stdout=r"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/simple; d=alder.example;\s+s=mail;\s+t=\d+;\s+bh=\S+;\s+"
         r"h=From:To:Subject;",
         prepare=send("bob@alder.example", "carol@alder.example", "signed"),
         within=15,
@@ -446,8 +447,9 @@ STATE = [
         "T§3",
         "plain",
         "cat /etc/postfix/vmailbox /etc/postfix/vhost",
-        stdout=r"\A# WARNING: this file is auto-generated. Modify /tmp/docker-mailserver/postfix-accounts.cf to edit the "
-        r"user list.\nadmin@alder.example alder.example/admin/\nbob@alder.example alder.example/bob/\nalder.example\n\Z",
+        stdout=r"\A# WARNING: this file is auto-generated. Modify /tmp/docker-mailserver/postfix-accounts.cf to edit "
+        r"the user list.\nadmin@alder.example alder.example/admin/\nbob@alder.example alder.example/bob/\n"
+        r"alder.example\n\Z",
     ),
     Case(
         "Dovecot's users, one of them the catch-all",
@@ -497,8 +499,7 @@ STATE = [
                 r"virtual_mailbox_domains = /etc/postfix/vhost",
                 r"virtual_mailbox_maps = texthash:/etc/postfix/vmailbox",
                 r"virtual_transport = lmtp:unix:/var/run/dovecot/lmtp",
-                r"smtpd_recipient_restrictions = permit_sasl_authenticated, permit_mynetworks, reject_unauth_destination, "
-                r"check_policy_service unix:private/policyd-spf, .*check_policy_service inet:localhost:65265",
+                r"smtpd_recipient_restrictions = permit_sasl_.*unix:private/policyd-spf, .*inet:localhost:65265",
             )
         ),
     ),
@@ -530,17 +531,10 @@ STATE = [
 
 DELIVERY = [
     Case(
-        "greeting: a new client waits six seconds",
-        "T§15",
-        "client",
-        "start=$(date +%s); printf '' | { sleep 9; printf 'QUIT\\r\\n'; } | nc -w 12 main 25; true",
-        stdout=r"\A220-mail.alder.example ESMTP\r\n220 mail.alder.example ESMTP\r\n221 2.0.0 Bye",
-    ),
-    Case(
         "EHLO without TLS",
         "T§6",
         "client",
-        swaks("plain:25", "s@birch.example", "bob@alder.example", "ehlo", "--quit-after EHLO") + " --hide-sent",
+        swaks("plain:25", "s@birch.example", "bob@alder.example", "ehlo", "--quit-after EHLO"),
         stdout=r"<-  250-mail.alder.example\n<-  250-PIPELINING\n<-  250-SIZE 10240000\n<-  250-ETRN\n"
         r"<-  250-ENHANCEDSTATUSCODES\n<-  250-8BITMIME\n<-  250 CHUNKING\n",
     ),
@@ -593,7 +587,7 @@ DELIVERY = [
         "pipemap",
         f"{subjects('admin@alder.example')}; echo ==; {subjects('bob@alder.example')}",
         stdout=r"(?=[\s\S]*unknown[\s\S]*==)(?=[\s\S]*==[\s\S]*tag)(?=[\s\S]*==[\s\S]*sales)[\s\S]*==[\s\S]*own",
-        absent=r"(own|tag|sales)[\s\S]*==",
+        absent=r"subject: (own|tag|sales)[\s\S]*==",
         prepare=";".join(
             send("s@birch.example", f"{local}@alder.example", subject)
             for local, subject in (("bob", "own"), ("bob+x", "tag"), ("sales", "sales"), ("nobody", "unknown"))
@@ -638,7 +632,9 @@ DELIVERY = [
         "submission with TLS from the start",
         "T§8",
         "main",
-        swaks("127.0.0.1:465", "bob@alder.example", "carol@alder.example", "465", f"-tlsc {login('bob@alder.example')}"),
+        swaks(
+            "127.0.0.1:465", "bob@alder.example", "carol@alder.example", "465", f"-tlsc {login('bob@alder.example')}"
+        ),
         stdout=r"235 2.7.0 Authentication successful[\s\S]*250 2.0.0 Ok: queued as [0-9A-F]+\n",
     ),
     Case(
@@ -653,7 +649,9 @@ DELIVERY = [
         "wrong submission password",
         "T§21",
         "main",
-        swaks("127.0.0.1:587", "bob@alder.example", "bob@alder.example", "x", f"-tls {login('bob@alder.example', 'no')}"),
+        swaks(
+            "127.0.0.1:587", "bob@alder.example", "bob@alder.example", "x", f"-tls {login('bob@alder.example', 'no')}"
+        ),
         stdout=r"535 5.7.8 Error: authentication failed: \(reason unavailable\)",
         status=28,
     ),
@@ -662,8 +660,8 @@ DELIVERY = [
         "T§21",
         "main",
         LOG,
-        stdout=r"dovecot: auth: passwd-file\(bob@alder.example,127.0.0.1\): Password mismatch \(SHA1 of given password: "
-        r"[0-9a-f]{6}\)",
+        stdout=r"dovecot: auth: passwd-file\(bob@alder.example,127.0.0.1\): Password mismatch \(SHA1 of given "
+        r"password: [0-9a-f]{6}\)",
         within=5,
     ),
     Case(
@@ -675,8 +673,8 @@ DELIVERY = [
         r"sasl_method=PLAIN, sasl_username=bob@alder.example)"
         r"(?=[\s\S]*postfix/submissions/smtpd\[\d+\]: [0-9A-F]+: client=)"
         r"[\s\S]*postfix/lmtp\[\d+\]: [0-9A-F]+: to=<carol@alder.example>, "
-        r"relay=mail.alder.example\[/var/run/dovecot/lmtp\], .* dsn=2.0.0, status=sent \(250 2.0.0 <carol@alder.example> "
-        r"\S+ Saved\)",
+        r"relay=mail.alder.example\[/var/run/dovecot/lmtp\], .* dsn=2.0.0, status=sent \(250 2.0.0 "
+        r"<carol@alder.example> \S+ Saved\)",
         within=10,
     ),
     *(
@@ -725,8 +723,8 @@ RELAYING = [
         "T§8a",
         "main",
         SMTP,
-        stdout=r"to=<friend@cedar.example>, .*status=deferred \(host smtp.cedar.example\[[\d.]+\] said: 450 4.7.1 .*not "
-        r"verified",
+        stdout=r"to=<friend@cedar.example>, .*status=deferred \(host smtp.cedar.example\[[\d.]+\] said: 450 4.7.1 .*"
+        r"not verified",
         prepare=send("me@unverified.example", "friend@cedar.example", "unverified"),
         within=20,
     ),
@@ -889,7 +887,9 @@ RELAYING = [
         status=2,
         prepare="setup relay add-auth alder.example friend@cedar.example Secret123pw; sleep 6",
     ),
-    Case("the login's file", "T§8g", "plain", f"cat {LOGINS}", r"\A@alder.example friend@cedar.example:Secret123pw\n\Z"),
+    Case(
+        "the login's file", "T§8g", "plain", f"cat {LOGINS}", r"\A@alder.example friend@cedar.example:Secret123pw\n\Z"
+    ),
     Case("the login's file can be read by all", "§2", "plain", f"stat -c %a {LOGINS}", r"\A644\n\Z"),
     Case(
         "add-domain is live without a restart",
@@ -897,8 +897,8 @@ RELAYING = [
         "plain",
         "postconf -h relayhost sender_dependent_relayhost_maps smtp_sasl_auth_enable smtp_tls_security_level"
         " smtp_sender_dependent_authentication; cat /etc/postfix/relayhost_map /etc/postfix/sasl_passwd",
-        stdout=r"\A\ntexthash:/etc/postfix/relayhost_map\nyes\nencrypt\nyes\n@alder.example \[smtp.cedar.example\]:587\n"
-        r"@alder.example friend@cedar.example:Secret123pw\n\Z",
+        stdout=r"\A\ntexthash:/etc/postfix/relayhost_map\nyes\nencrypt\nyes\n"
+        r"@alder.example \[smtp.cedar.example\]:587\n@alder.example friend@cedar.example:Secret123pw\n\Z",
         prepare="setup relay add-domain alder.example smtp.cedar.example 587",
         within=15,
     ),
@@ -1006,9 +1006,10 @@ CHANGES = [
         "T§6b",
         "catch-all",
         subjects("bob@alder.example") + "; cat /var/log/supervisor/changedetector.log",
-        stdout=r"hdr.subject: back again[\s\S]*WARN  check-for-changes.sh: Alias 'bob@alder.example' will not be added to "
-        r"'/etc/dovecot/userdb' twice",
-        prepare=f"printf 'admin@alder.example admin@alder.example\\nbob@alder.example bob@alder.example\\n' >>{VIRTUAL};"
+        stdout=r"hdr.subject: back again[\s\S]*WARN  check-for-changes.sh: Alias 'bob@alder.example' will not be added "
+        r"to '/etc/dovecot/userdb' twice",
+        prepare="printf 'admin@alder.example admin@alder.example\\nbob@alder.example bob@alder.example\\n'"
+        f" >>{VIRTUAL};"
         "sleep 6;" + send("s@birch.example", "bob@alder.example", "back again"),
         within=15,
     ),
@@ -1034,8 +1035,8 @@ CHANGES = [
         "T§5",
         "catch-all",
         LOG,
-        stdout=r"postfix/master\[\d+\]: reload -- version 3\.7[\s\S]*dovecot: master: Warning: SIGHUP received - reloading "
-        r"configuration",
+        stdout=r"postfix/master\[\d+\]: reload -- version 3\.7[\s\S]*dovecot: master: Warning: SIGHUP received - "
+        r"reloading configuration",
     ),
 ]
 

@@ -1,6 +1,6 @@
 """The servers the fidelity cases look at. The relays are stand-ins, whatever the image under test is."""
 
-from fidelity_world import PASSWORD, RELAY_NAME, Profile
+from fidelity_world import CONFIG, PASSWORD, RELAY_NAME, Profile
 
 TLS = {"SSL_TYPE": "manual", "SSL_CERT_PATH": "/certs/mail.pem", "SSL_KEY_PATH": "/certs/mail.key"}
 RELAY = f"[{RELAY_NAME}]:587"
@@ -42,8 +42,10 @@ PROFILES = {
     "plain": Profile(ALDER),
     "catch-all": Profile(
         (*ALDER, "dora@hazel.example"),
-        {"postfix-virtual.cf": "info@alder.example admin@alder.example,bob@alder.example\n"
-                               "@alder.example admin@alder.example\n"},
+        {
+            "postfix-virtual.cf": "info@alder.example admin@alder.example,bob@alder.example\n"
+            "@alder.example admin@alder.example\n"
+        },
         env=TLS | {"SPOOF_PROTECTION": "1"},
     ),
     "pipemap": Profile(
@@ -67,7 +69,7 @@ PROFILES = {
         | {
             "DEFAULT_RELAY_HOST": RELAY,
             "RELAY_USER": LOGIN["RELAY_USER"],
-            "RELAY_PASSWORD__FILE": "/tmp/docker-mailserver/relay-password",
+            "RELAY_PASSWORD__FILE": f"{CONFIG}/relay-password",
         },
     ),
     "no-login": Profile(ALDER, env=TLS | {"DEFAULT_RELAY_HOST": PLAIN_RELAY}),

@@ -45,8 +45,8 @@ def name_resolvers() -> None:
     """Tell OpenDKIM which resolvers to ask; libunbound would otherwise walk from the public root by itself."""
     lines = (line.split() for line in RESOLV_CONF.read_text().splitlines())
     addresses = [words[1] for words in lines if words[:1] == ["nameserver"] and len(words) > 1]
-    with SETTINGS.open("a") as file:
-        file.write(f"Nameservers {','.join(addresses)}\n")
+    kept = [line for line in SETTINGS.read_text().splitlines() if not line.startswith("Nameservers")]
+    SETTINGS.write_text("".join(f"{line}\n" for line in [*kept, f"Nameservers {','.join(addresses)}"]))
 
 
 def copy() -> None:

@@ -56,6 +56,7 @@ def first_setup(settings: Settings) -> None:
     _write_local_aliases(settings)
     _restrict_listed_addresses()
 
+
 # Only the codes that mean *listed*: Spamhaus answers 127.255.255.x to a resolver it does not serve.
 BLOCKLISTS = "zen.spamhaus.org=127.0.0.[2..11]*3 bl.mailspike.net=127.0.0.[2;10..14] b.barracudacentral.org*2"
 

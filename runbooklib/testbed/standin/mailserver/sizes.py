@@ -14,8 +14,8 @@ def iec(kibibytes: str) -> str:
         return "~"
     value, unit = int(kibibytes) * STEP, 0
     scaled = float(value)
-    while scaled >= STEP:
+    while math.ceil(scaled) >= STEP:
         scaled, unit = scaled / STEP, unit + 1
-    if unit == 0:
-        return str(value)
-    return f"{math.ceil(scaled * 10) / 10:.1f}{UNITS[unit]}" if scaled < 10 else f"{math.ceil(scaled)}{UNITS[unit]}"  # noqa: PLR2004  numfmt's bound
+    tenths = math.ceil(scaled * 10) / 10
+    number = f"{tenths:.1f}" if unit and tenths < 10 else str(math.ceil(scaled))  # noqa: PLR2004  numfmt's bound
+    return number + UNITS[unit]
