@@ -18,6 +18,10 @@ site: "Union[dict, str]" = "params/site.yaml"  # the site: a params file, or wha
 apply: bool = False  # False shows the plan and changes nothing
 wait: int = 900  # seconds to wait for resolvers to see a change"""
 LOAD = "from runbooklib.params import load\nsite = load(site)"
+CANARIES = {
+    "HI_PASSWORD": "ca$na\"ry one's %41 sécret",
+    "OFFICE_SMTP": "p@ss word/with+every=%thing'\"$HOME\\n",
+}
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 
 

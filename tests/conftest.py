@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 from books import CANARIES, Project
+from sites import given
 
 from runbooklib import credentials, kernel
 
@@ -46,8 +47,6 @@ def testbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsed]:
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """A folder like the project's own, current, with one site, its secrets in the environment, and no notebooks yet."""
-    from sites import given  # noqa: PLC0415 - the folders of container tests have their own
-
     made = Project(tmp_path)
     made.params.write_text(yaml.safe_dump({"site": given()}))
     for name, value in CANARIES.items():

@@ -12,8 +12,7 @@ from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
-from books import LOAD, Project
-from conftest import CANARIES
+from books import CANARIES, LOAD, Project
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -13,6 +13,7 @@ from typing import Any
 import nbformat
 import pytest
 from books import LOAD, Project, until
+from sites import make
 
 from runbooklib import params, runs, stages
 from runbooklib.results import Status
@@ -235,8 +236,6 @@ def test_the_report_is_one_page_that_loads_nothing(project: Project) -> None:
 
 
 def test_a_rehearsal_names_the_image_the_testbed_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sites import make  # noqa: PLC0415 - as in conftest
-
     state = {"image": {"reference": "r", "id": "sha256:1", "source": "stand-in", "description": "built here"}}
     (tmp_path / "state.json").write_text(json.dumps(state))
     monkeypatch.setenv("RUNBOOK_TESTBED", str(tmp_path))
