@@ -36,6 +36,10 @@ class Recipe:
             digest.update(f"{path.relative_to(self.folder)}\0{path.stat().st_size}\0".encode() + path.read_bytes())
         return f"mail-runbooks/{self.name}:{digest.hexdigest()[:12]}"
 
+    def built(self, engine: docker.DockerClient) -> bool:
+        """Whether the engine holds this image as it would be made now."""
+        return bases.present(engine, bases.tag(self.base)) and bases.present(engine, self.tag(engine))
+
     def files(self) -> list[Path]:
         """What the build may read, in a stable order."""
         found = (path for path in self.folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)

@@ -23,20 +23,19 @@ REAL = (f"ghcr.io/{NAME}", "mailserver/docker-mailserver:15.1.0")
 STAND_IN = "org.mail-runbooks.stand-in"  # an image label; its value says for what it stands in
 
 
-def choose(engine: docker.DockerClient, say: Say) -> Image:
-    """The real image where this engine holds it or a registry gives it, else the stand-in."""
+def real(engine: docker.DockerClient, say: Say) -> Image | None:
+    """The real image where this engine holds it or a registry gives it; where the stand-in is built, none is asked."""
     for name in REAL:
         if found := _local(engine, name):
             return described(found, "host engine", name)
-    if bases.present(engine, images.STANDIN.tag(engine)):
-        return _stand_in(engine, say)
-    if registries.pull(REAL[0], say):
+    if not images.STANDIN.built(engine) and registries.pull(REAL[0], say):
         return described(engine.images.get(REAL[0]), "registry", REAL[0])
-    return _stand_in(engine, say)
+    return None
 
 
-def _stand_in(engine: docker.DockerClient, say: Say) -> Image:
-    (tag,) = images.ensure(engine, (images.STANDIN,), say)
+def stand_in(engine: docker.DockerClient) -> Image:
+    """The stand-in, once it is built."""
+    tag = images.STANDIN.tag(engine)
     return described(engine.images.get(tag), "host engine", tag)
 
 

@@ -140,8 +140,9 @@ def _make(docker_engine: docker.DockerClient, folder: Path, say: Say, *, egress_
             "Docker Desktop keeps containers in a virtual machine, where this machine cannot reach their addresses: "
             "run the testbed inside a Linux machine (WSL 2, Lima, a VM) with a Docker Engine of its own"
         )
-    images.ensure(docker_engine, (images.SERVICES, images.SERVER), say)
-    chosen = mailimage.choose(docker_engine, say)
+    real = mailimage.real(docker_engine, say)
+    images.ensure(docker_engine, (images.SERVICES, images.SERVER, *(() if real else (images.STANDIN,))), say)
+    chosen = real or mailimage.stand_in(docker_engine)
     tags = _images(docker_engine, chosen, say)
     name = name_of(folder)
     say(f"starting {', '.join(tags)}")
