@@ -16,6 +16,9 @@ from runbooklib import credentials, kernel
 if TYPE_CHECKING:
     from rehearsed import Rehearsed
 
+settings.register_profile("noisy", deadline=None)  # a busy machine says nothing about the code
+settings.load_profile("noisy")
+
 CONTAINERS = {"testbed", "fidelity", "jupyterlab"}  # folders whose tests need Docker
 
 

@@ -148,4 +148,3 @@ def test_rehearsal_uses_testbed_references_only() -> None:
     assert "198.18" not in text
     site = yaml.safe_load(text)["site"]
     assert site["server"]["host"] == "testbed:server.ipv4"
-    assert params.TESTBED_PREFIX == "testbed:"

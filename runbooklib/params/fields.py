@@ -1,0 +1,130 @@
+"""The kinds of value a params file holds: names, addresses, durations, references; refused with what was expected."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from functools import partial
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
+from pydantic_core import PydanticCustomError
+
+from runbooklib.credentials import FORM, Secret
+from runbooklib.places import TESTBED_PREFIX, testbed_value
+from runbooklib.results import RunbookError
+
+LABEL = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
+NAME = re.compile(rf"^{LABEL}(\.{LABEL})+$")  # RFC 1035 2.3.4 with the underscore of RFC 8552
+LOCAL_PART = re.compile(r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}$")  # RFC 5321 4.1.2, dot-string
+FINGERPRINT = re.compile(r"^SHA256:[A-Za-z0-9+/]{43}$")
+
+
+def refuse(kind: str, message: str) -> PydanticCustomError:
+    """The error a validator raises, in our own words."""
+    return PydanticCustomError(kind, "{message}", {"message": message})
+
+
+def _text(value: object) -> object:
+    """YAML 1.1 turns an IPv6 address of digits into a number and `on` into a boolean: refuse, never guess."""
+    if value is not None and not isinstance(value, str):
+        raise refuse("quote_it", f"expected text, YAML read {type(value).__name__} {value!r}: quote it")
+    if isinstance(value, str) and value.startswith(TESTBED_PREFIX):
+        try:
+            return testbed_value(value)
+        except RunbookError as error:
+            raise refuse("testbed", str(error)) from None
+    return value
+
+
+def _name(value: str) -> str:
+    try:
+        ascii_name = (
+            value.rstrip(".").encode("idna").decode().lower() if not value.isascii() else value.rstrip(".").lower()
+        )
+    except UnicodeError:
+        ascii_name = ""
+    if not NAME.match(ascii_name) or len(ascii_name) > 253:  # noqa: PLR2004 - RFC 1035 2.3.4, in text form
+        raise refuse("name", "expected a DNS name such as mail.example.org")
+    return ascii_name
+
+
+def _address(value: str) -> str:
+    local, at, domain = value.rpartition("@")
+    if not at or not LOCAL_PART.match(local):
+        raise refuse("address", "expected a mail address such as hi@example.org")
+    return f"{local.lower()}@{_name(domain)}"
+
+
+def _ip(value: str, version: Literal[4, 6]) -> str:
+    try:
+        found = ipaddress.ip_address(value)
+    except ValueError:
+        raise refuse("ip", f"expected an IPv{version} address") from None
+    if found.version != version:
+        raise refuse("ip", f"expected an IPv{version} address, saw one of IPv{found.version}")
+    return str(found)
+
+
+def _any_ip(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        raise refuse("ip", "expected an IP address; names cannot be asked before a resolver is known") from None
+
+
+def _host(value: str) -> str:
+    try:
+        return str(ipaddress.ip_address(value))
+    except ValueError:
+        return _name(value)
+
+
+def _secret(value: object) -> Secret:
+    if isinstance(value, Secret):
+        return value
+    if not isinstance(value, str) or not FORM.match(value):
+        raise refuse(
+            "literal_secret", "a secret is never written here: use env:NAME, file:PATH or keyring:SERVICE/USER"
+        )
+    return Secret(value)
+
+
+def _fingerprint(value: str) -> str:
+    if not FINGERPRINT.match(value):
+        raise refuse("fingerprint", "expected SHA256: and 43 characters, as `ssh-keygen -lf` prints")
+    return value
+
+
+def matching(pattern: re.Pattern[str], expected: str, value: str) -> str:
+    """The value, where it has the form."""
+    if not pattern.match(value):
+        raise refuse("form", f"expected {expected}")
+    return value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+Name = Annotated[Text, AfterValidator(_name)]
+Address = Annotated[Text, AfterValidator(_address)]
+IPv4 = Annotated[Text, AfterValidator(partial(_ip, version=4))]
+IPv6 = Annotated[Text, AfterValidator(partial(_ip, version=6))]
+IP = Annotated[Text, AfterValidator(_any_ip)]
+HostName = Annotated[Text, AfterValidator(_host)]
+Fingerprint = Annotated[Text, AfterValidator(_fingerprint)]
+Reference = Annotated[Secret, BeforeValidator(_secret), PlainSerializer(str)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Selector = Annotated[Text, AfterValidator(partial(matching, re.compile(rf"^{LABEL}(\.{LABEL})*$"), "a DKIM selector"))]
+Directory = Annotated[
+    Text, AfterValidator(partial(matching, re.compile(r"^/[A-Za-z0-9._/-]+$"), "an absolute path without blanks"))
+]
+Duration = Annotated[Text, AfterValidator(partial(matching, re.compile(r"^\d+[mhd]$"), "a duration such as 7d or 12h"))]
+ImageName = Annotated[
+    Text,
+    AfterValidator(
+        partial(
+            matching,
+            re.compile(r"^[a-z0-9][a-z0-9./_-]*(:\d+/[a-z0-9./_-]+)?(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$"),
+            "a container image with a tag",
+        )
+    ),
+]

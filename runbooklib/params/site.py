@@ -1,0 +1,333 @@
+"""The site model: one server, its mail domains, the relays that send for them."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from functools import partial
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from runbooklib.params.fields import (
+    IP,
+    Address,
+    Directory,
+    Duration,
+    Fingerprint,
+    HostName,
+    ImageName,
+    IPv4,
+    IPv6,
+    Name,
+    Port,
+    Reference,
+    Selector,
+    Text,
+    matching,
+    refuse,
+)
+from runbooklib.results import Table
+
+SITE_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")  # becomes a folder's name
+IMPLICIT_TLS = {465, 2465}
+
+
+class Model(BaseModel):
+    """What all parts share: unknown keys refused, values frozen, no input in messages."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True)
+
+
+class Ssh(Model):
+    """How SSH gets in."""
+
+    user: Text = "root"
+    port: Port = 22
+    key: Text | None = None  # path; None: the SSH agent and the default keys
+    host_key: Fingerprint | None = None  # None: known_hosts or a validated SSHFP record must know it
+
+
+class Server(Model):
+    """The machine: where SSH connects, and the name and addresses mail knows it by."""
+
+    host: HostName
+    ssh: Ssh = Ssh()
+    hostname: Name  # MX target, certificate name, HELO name, PTR
+    ipv4: IPv4
+    ipv6: IPv6 | None = None
+
+
+class Tls(Model):
+    """The server's certificate: files on this machine, uploaded."""
+
+    mode: Literal["manual"] = "manual"
+    certificate: Text  # PEM, full chain
+    key: Text
+    ca: Text | None = None  # PEM of a private CA that issued it; None: a public one
+
+
+class Mail(Model):
+    """The mail server program and where it lives on the server."""
+
+    server: Literal["docker-mailserver"] = "docker-mailserver"
+    image: ImageName = "ghcr.io/docker-mailserver/docker-mailserver:15.1.0"
+    directory: Directory
+    tls: Tls
+    filter: Literal["none", "dnsbl", "spamassassin"] = "none"  # what looks at inbound mail before it is accepted
+
+    @field_validator("image")
+    @classmethod
+    def _pinned(cls, image: str) -> str:
+        tag = image.rpartition("/")[2].partition(":")[2]
+        if not tag or tag.startswith(("latest", "edge")):
+            raise refuse("pinned", "expected an image pinned to a release such as …:15.1.0; latest and edge move")
+        return image
+
+
+class Mailbox(Model):
+    """A mailbox and, for when it is made, its password."""
+
+    address: Address
+    password: Reference
+
+
+class Dkim(Model):
+    """The server's own signing key."""
+
+    selector: Selector = "mail"
+    size: Literal[1024, 2048, 4096] = 2048
+    retire_after: Duration = "7d"
+
+
+class Dmarc(Model):
+    """The policy to publish where none stands yet."""
+
+    policy: Literal["none", "quarantine", "reject"] = "none"
+    rua: Address | None = None
+
+
+class Domain(Model):
+    """A mail domain, who lives there, and the relay that sends for it."""
+
+    name: Name
+    relay: Text  # a name under relays, or direct
+    mailboxes: tuple[Mailbox, ...] = ()
+    aliases: dict[Address, Address] = Field(default_factory=dict)
+    catch_all: Address | None = None
+    refuse: tuple[Address, ...] = ()
+    dkim: Dkim = Dkim()
+    dmarc: Dmarc = Dmarc()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        boxes = [m.address for m in self.mailboxes]
+        own = {"mailboxes": boxes, "aliases": list(self.aliases), "refuse": list(self.refuse)}
+        for what, addresses in own.items():
+            foreign = [a for a in addresses if a.rpartition("@")[2] != self.name]
+            if foreign:
+                raise refuse("foreign", f"{what}: {', '.join(foreign)} is not in {self.name}")
+        every = boxes + list(self.aliases) + list(self.refuse)
+        twice = sorted({a for a in every if every.count(a) > 1})
+        if twice:
+            raise refuse("twice", f"{', '.join(twice)} stands in more than one of mailboxes, aliases and refuse")
+        return self
+
+
+class RelayDkim(Model):
+    """A DKIM record the relay wants in our zone: a CNAME, or the TXT value."""
+
+    selector: Selector
+    cname: Name | None = None
+    value: Text | None = None
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.cname is None) == (self.value is None):
+            raise refuse("one_of", "expected either cname or value, as the provider shows it")
+        return self
+
+
+class Relay(Model):
+    """A smarthost: where it listens, how to log in, which records it wants."""
+
+    provider: Literal["smtp", "resend", "mxroute"]
+    host: Name | None = None
+    port: Port = 587
+    tls: Literal["starttls", "implicit"] | None = None
+    username: Text | None = None
+    password: Reference | None = None
+    api_key: Reference | None = None
+    ca: Text | None = None  # PEM of a private CA; None: the public ones
+    spf: Text | None = None  # the mechanism that names the relay's pool, e.g. include:spf.example.net
+    return_path: Text | None = None  # label the relay puts MAIL FROM under, e.g. send
+    region: Text | None = None
+    dkim: tuple[RelayDkim, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _presets(cls, given: Any) -> Any:
+        presets = PRESETS.get(str(given.get("provider")), {}) if isinstance(given, Mapping) else {}
+        return {**presets, **given} if presets else given
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if self.host is None:
+            raise refuse("host", f"{self.provider} needs host, the server name from its welcome mail")
+        if (self.username is None) != (self.password is None):
+            raise refuse("login", "expected username and password together, or neither")
+        if self.username and (":" in self.username or self.username != self.username.strip()):
+            raise refuse("login", "Postfix cannot hold a user name with a colon or outer blanks in its login map")
+        if self.mode == "implicit" and self.port not in IMPLICIT_TLS and self.tls is None:
+            raise refuse("tls", "expected tls: starttls or implicit")
+        return self
+
+    @property
+    def mode(self) -> Literal["starttls", "implicit"]:
+        """How TLS begins: as said, else by the port (RFC 8314 3)."""
+        return self.tls or ("implicit" if self.port in IMPLICIT_TLS else "starttls")
+
+
+PRESETS: dict[object, dict[str, Any]] = {
+    "resend": {"host": "smtp.resend.com", "username": "resend", "return_path": "send", "region": "us-east-1"},
+    "mxroute": {"spf": "include:mxroute.com"},
+}
+
+
+class TsigKey(Model):
+    """A key that signs updates (RFC 8945)."""
+
+    name: Text
+    algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = "hmac-sha256"
+    secret: Reference
+
+
+class Rfc2136(Model):
+    """Where dynamic updates go."""
+
+    server: IP
+    port: Port = 53
+    key: TsigKey
+
+
+class Dns(Model):
+    """How records are published, and whom to ask what stands."""
+
+    publish: Literal["by-hand", "rfc2136"] = "by-hand"
+    rfc2136: Rfc2136 | None = None
+    resolvers: tuple[IP, ...] = ("9.9.9.9", "1.1.1.1", "8.8.8.8")
+    authoritative: tuple[IP, ...] = ()
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.publish == "rfc2136" and self.rfc2136 is None:
+            raise refuse("section", "publish: rfc2136 needs a section rfc2136 with server and key")
+        if not self.resolvers:
+            raise refuse("resolvers", "expected at least one resolver")
+        return self
+
+
+class Login(Model):
+    """A mail service of a recipient, read or submitted to as its user."""
+
+    host: HostName
+    port: Port
+    username: Text
+    password: Reference
+    ca: Text | None = None
+
+
+class Recipient(Model):
+    """Someone outside who gets the test message; with logins we can look and write back."""
+
+    address: Address
+    imap: Login | None = None
+    submission: Login | None = None
+
+
+class Test(Model):
+    """What stage 05 may use."""
+
+    __test__ = False  # pytest collects by name
+
+    recipients: tuple[Recipient, ...] = ()
+    reflector: Address | None = None
+    smtp25: bool = False  # whether this machine may itself speak to the server's port 25
+
+
+class Site(Model):
+    """One server with one or more mail domains."""
+
+    name: Annotated[Text, AfterValidator(partial(matching, SITE_NAME, "lower-case letters, digits, dots and dashes"))]
+    server: Server
+    mail: Mail
+    domains: Annotated[tuple[Domain, ...], Field(min_length=1)]
+    relays: dict[str, Relay] = Field(default_factory=dict)
+    dns: Dns = Dns()
+    test: Test = Test()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        said = [*self._relay_problems(), *self._address_problems(), *self._name_problems()]
+        if said:
+            raise refuse("site", "; ".join(said))
+        return self
+
+    def _relay_problems(self) -> list[str]:
+        known = {*self.relays, "direct"}
+        return [
+            f"domains[{i}].relay: {d.relay!r} is not one of {', '.join(sorted(known))}"
+            for i, d in enumerate(self.domains)
+            if d.relay not in known
+        ]
+
+    def _address_problems(self) -> list[str]:
+        boxes = {m.address for d in self.domains for m in d.mailboxes}
+        said = [] if boxes else ["domains: expected at least one mailbox; without one the mail server does not start"]
+        for i, domain in enumerate(self.domains):
+            wanted = {"catch_all": domain.catch_all, **{f"aliases.{a}": t for a, t in domain.aliases.items()}}
+            said += [
+                f"domains[{i}].{what}: {target} is not a mailbox of this site"
+                for what, target in wanted.items()
+                if target is not None and target not in boxes
+            ]
+        return said
+
+    def _name_problems(self) -> list[str]:
+        names = [d.name for d in self.domains]
+        said = [f"domains: {name} stands twice" for name in sorted({n for n in names if names.count(n) > 1})]
+        if self.server.hostname in names:
+            # docker-mailserver lists its hostname in mydestination; the same name as a mail domain answers 550.
+            host = self.server.hostname
+            said.append(f"server.hostname: {host} is also a mail domain: name the host mail.{host}")
+        return said
+
+    @property
+    def mailboxes(self) -> dict[str, Mailbox]:
+        """Every mailbox of the site by address."""
+        return {m.address: m for d in self.domains for m in d.mailboxes}
+
+    @property
+    def used_relays(self) -> dict[str, Relay]:
+        """The relays that send for a domain, in the order of the domains."""
+        return {d.relay: self.relays[d.relay] for d in self.domains if d.relay != "direct"}
+
+    @property
+    def rehearsed(self) -> bool:
+        """Whether the addresses are the testbed's, where 198.18.0.0/15 and 2001:db8::/32 count as public."""
+        return ipaddress.ip_address(self.server.ipv4) in ipaddress.ip_network("198.18.0.0/15")
+
+    def summary(self, *sections: str) -> Table:
+        """What this run believes; secrets show as references."""
+        told = self.model_dump(mode="json", exclude_none=True)
+        rows = [(path, value) for s in sections or tuple(told) for path, value in _leaves(s, told[s])]
+        return Table(f"site {self.name}", ("param", "value"), tuple(rows))
+
+
+def _leaves(path: str, node: Any) -> list[tuple[str, str]]:
+    if isinstance(node, Mapping):
+        return [leaf for k, v in node.items() for leaf in _leaves(f"{path}.{k}", v)]
+    if isinstance(node, list) and any(isinstance(v, Mapping) for v in node):
+        return [leaf for i, v in enumerate(node) for leaf in _leaves(f"{path}[{i}]", v)]
+    return [(path, ", ".join(map(str, node)) if isinstance(node, list) else str(node))]
