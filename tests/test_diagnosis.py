@@ -86,7 +86,7 @@ def relay(state: str) -> dict[str, Any]:
 REPLIES = {
     "login": "SASL authentication failed; server smtp.relay.example[198.51.100.5] said: 535 5.7.8 Error",
     "no-login": "host smtp.relay.example[198.51.100.5] said: 530 5.7.0 Authentication required",
-    "not-verified": "host smtp said: 550 5.7.0 The lantern.example domain is not verified. (in reply to MAIL FROM)",
+    "not-verified": "host smtp said: 550 5.7.1 <hi@lantern.example>: The lantern.example domain is not verified. (in reply to MAIL FROM)",
     "wrappermode": 'SMTPS wrappermode (TCP port 465) requires setting "smtp_tls_wrappermode = yes"',
     "tls": "TLS is required, but was not offered by host smtp.relay.example[198.51.100.5]",
     "certificate": "Server certificate not verified",

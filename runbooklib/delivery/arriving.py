@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -142,10 +143,17 @@ class Watch:
     def mail_due(self) -> bool:
         return any(box != LOG for _, _, box in self.due)
 
-    def drop(self, number: int = 0, box: str = "") -> None:
-        """No longer waits for a message, or for anything in a mailbox."""
+    def drop(self, number: int) -> None:
+        """No longer waits for a message, nor for an answer to it."""
         with self.lock:
-            self.due = {d for d in self.due if d[0] != number and d[2] != box}
+            self.due = {due for due in self.due if due[0] != number}
+
+    def unreadable(self, box: str, why: str) -> None:
+        """No longer waits for anything in a mailbox, nor for answers to what only could be seen there."""
+        with self.lock:
+            self.troubles[box] = why
+            unanswerable = {number for number, kind, where in self.due if kind == "message" and where == box}
+            self.due = {d for d in self.due if d[2] != box and not (d[1] == "answer" and d[0] in unanswerable)}
 
     def found(self, copy: Copy) -> None:
         with self.lock:
@@ -196,15 +204,14 @@ def _dues(handed: Handed) -> list[Due]:
 def _look(watch: Watch, address: str, account: Account, deadline: float) -> None:
     """Reads one mailbox until nothing is awaited anywhere or time is up, then once more for duplicates."""
     try:
-        with endpoint.leaving(_open(watch.site, account)) as client:
+        with _opened(watch.site, account) as client:
             box = Box(client, address, watch.sent.plan.marker, watch.marker)
             while watch.due and time.monotonic() < deadline:
                 _note(watch, box)
                 time.sleep(POLL)
             _note(watch, box)
     except (EndpointError, CredentialError, imaplib.IMAP4.error, OSError) as error:
-        watch.troubles[address] = str(error)
-        watch.drop(box=address)
+        watch.unreadable(address, str(error))
 
 
 def _note(watch: Watch, box: Box) -> None:
@@ -213,13 +220,14 @@ def _note(watch: Watch, box: Box) -> None:
             watch.found(copy)
 
 
-def _open(site: Site, account: Account) -> imaplib.IMAP4:
+@contextmanager
+def _opened(site: Site, account: Account) -> Iterator[imaplib.IMAP4]:
     def attempt(address: str) -> imaplib.IMAP4:
         return endpoint.imap(account.endpoint, endpoint.local_dial, address)
 
-    client = endpoint.first(account.addresses(site), attempt)
-    endpoint.imap_login(client, account.username, account.password)
-    return client
+    with endpoint.leaving(endpoint.first(account.addresses(site), attempt)) as client:
+        endpoint.imap_login(client, account.username, account.password)
+        yield client
 
 
 class Box:
@@ -287,8 +295,7 @@ def _read_log(watch: Watch) -> None:
     try:
         events = maillog.parse(servers.of(watch.site).log())
     except HostError as error:
-        watch.troubles[LOG] = str(error)
-        watch.drop(box=LOG)
+        watch.unreadable(LOG, str(error))
         return
     watch.troubles.pop(LOG, None)
     for number, handed in watch.handed.items():

@@ -182,6 +182,8 @@ def answered(case: Case) -> Check:
     if answer and answer.fate in {"unsent", "refused"}:
         status = answer.verdict if answer.fate == "unsent" else Status.FAIL
         return case.check("answered", status, expected, f"the answer was {answer.fate}: {answer.said}", answer.fix)
+    if case.letter.route is Route.OUTBOUND and not answer:
+        return case.check("answered", Status.UNKNOWN, expected, "not answered, because it was not seen there")
     return _absent(case, "answered", expected, box)
 
 

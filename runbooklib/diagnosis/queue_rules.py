@@ -84,7 +84,7 @@ REPLIES = (
     ),
     Reply(
         "policy",
-        r"5\.7\.(1|2[0-9]|509|515)\b|spam|blocked|listed",
+        r"^(?!.*not (verified|authorized)).*(5\.7\.(1|2[0-9]|509|515)\b|spam|blocked|listed)",
         "the recipient refuses on policy: authentication, reputation or content",
         "its answer names the reason; SPF, DKIM, DMARC and PTR first (04, 05)",
         "RFC 3463 3.8",

@@ -88,16 +88,16 @@ def _around(site: Site) -> Iterator[tuple[str, Probe]]:
 
 
 def _within(site: Site) -> Iterator[tuple[str, Probe]]:
-    yield "ssh", partial(inside.ssh, site)
-    if _reached(site):
-        yield from ((name, partial(probe, site)) for name, probe in inside.PROBES.items())
-        yield from ((f"relay {name}", partial(inside.relay, site, name)) for name in site.used_relays)
-
-
-def _reached(site: Site) -> bool:
-    """Whether the server lets us in; if not, that is one thing not seen, not twenty."""
+    """The server's own view; where it does not let us in, that is one thing not seen, not twenty."""
     try:
         host.connect(site)
-    except HostError:
-        return False
-    return True
+    except HostError as error:
+        yield "ssh", partial(_unreached, error)
+        return
+    yield "ssh", lambda: "ok"
+    yield from ((name, partial(probe, site)) for name, probe in inside.PROBES.items())
+    yield from ((f"relay {name}", partial(inside.relay, site, name)) for name in site.used_relays)
+
+
+def _unreached(error: HostError) -> str:
+    raise error

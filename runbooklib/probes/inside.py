@@ -42,15 +42,6 @@ class UnseenError(HostError):
     """Something on the server could not be looked at."""
 
 
-def ssh(site: Site) -> str:
-    """That the server lets us in.
-
-    Raises HostError.
-    """
-    host.connect(site)
-    return "ok"
-
-
 def containers(site: Site) -> list[dict[str, Any]]:
     """State, health and restarts of the mail server's container; none is an empty list."""
     return [asdict(container) for container in servers.of(site).containers()]
