@@ -47,7 +47,7 @@ class RunbookEngine(Engine):  # type: ignore[misc] # papermill is untyped
         **options: Any,
     ) -> None:
         options.pop("input_path", None)
-        with kernel.lent(kernel_name) as manager, _interruptible(manager):
+        with kernel.lent(kernel_name) as manager, _interruptible(manager) as between_cells:
             client = PapermillNotebookClient(
                 nb_man,
                 km=manager,
@@ -55,6 +55,7 @@ class RunbookEngine(Engine):  # type: ignore[misc] # papermill is untyped
                 kernel_name=kernel_name,
                 startup_timeout=start_timeout,
                 timeout=execution_timeout,
+                on_cell_start=between_cells,
                 coalesce_streams=True,  # a secret printed in pieces must be whole where it can be masked
                 **options,
             )
@@ -63,14 +64,12 @@ class RunbookEngine(Engine):  # type: ignore[misc] # papermill is untyped
 
 
 @contextlib.contextmanager
-def _interruptible(manager: AsyncKernelManager) -> Iterator[None]:
-    """SIGINT or SIGTERM interrupts the cell, so that its clean-up runs and its output is saved; then we stop.
+def _interruptible(manager: AsyncKernelManager) -> Iterator[Callable[..., None]]:
+    """SIGINT or SIGTERM interrupts the cell, so that its clean-up runs and its output is saved; no other cell follows.
 
-    Raises KeyboardInterrupt afterwards, and at once for a second signal or a cell that does not end in GRACE seconds.
+    Yields what must be called before each cell. Raises KeyboardInterrupt afterwards, and at once for a second signal or
+    a cell that does not end in GRACE seconds.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
-        return
     interrupted: list[int] = []
 
     def interrupt(number: int, _frame: object) -> None:
@@ -81,14 +80,23 @@ def _interruptible(manager: AsyncKernelManager) -> Iterator[None]:
         os.kill(process, signal.SIGINT)
         signal.alarm(GRACE)
 
-    with _handled(interrupt, signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
-        yield
-    if interrupted:
-        raise KeyboardInterrupt
+    def between_cells(**_cell: object) -> None:
+        if interrupted:
+            raise InterruptedError
+
+    try:
+        with _handled(interrupt, signal.SIGINT, signal.SIGTERM, signal.SIGALRM):
+            yield between_cells
+    finally:
+        if interrupted:
+            raise KeyboardInterrupt
 
 
 @contextlib.contextmanager
 def _handled(handler: Callable[[int, object], None], *signals: signal.Signals) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
     before = {number: signal.signal(number, handler) for number in signals}
     try:
         yield

@@ -13,7 +13,10 @@ The error tree, drawn once:
     ├── ZoneError            a DNS server could not be asked or updated       (zone)
     ├── SpfError, TagError   a DNS text is not the record it claims to be     (spf, records)
     ├── DeliveryError        a message could not be handed over or fetched    (delivery)
-    └── RunError             a run cannot start, go on, or be read            (runs)
+    ├── ParameterError       what was passed to a notebook is not what it takes  (signature)
+    ├── ArchiveError         a file of a run is not what it should be         (archive)
+    └── RunError             a run cannot start, go on, or be read            (stages)
+        └── StageError       the notebooks make no sequence of stages         (stages)
 """
 
 from __future__ import annotations

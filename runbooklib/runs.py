@@ -72,8 +72,9 @@ class Run:
 
     @property
     def status(self) -> Status:
-        """The worst of the last walks."""
-        return Status.worst(w.status for w in self.last.values())
+        """The worst of the last walks; of a run that has not ended nobody can tell yet."""
+        open_end = [] if self.ended else [Status.UNKNOWN]
+        return Status.worst([*open_end, *(w.status for w in self.last.values())])
 
     @property
     def raised(self) -> bool:

@@ -85,7 +85,7 @@ class Project:
         return sorted(self.temporary.glob("runbook-*/*"))
 
 
-def until(true: Callable[[], Any], seconds: float = 30) -> Any:
+def until(true: Callable[[], Any], seconds: float = 60) -> Any:
     """What `true` answers as soon as it answers something; fails after some seconds."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:

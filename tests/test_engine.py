@@ -159,10 +159,8 @@ def test_an_interrupt_reaches_the_cell_and_the_notebook_says_so(project: Project
     )
     project.stage("01-a", {"slow": tidy, "after": "open('after', 'w').close()"})
     out = project.root / "out.ipynb"
-    runner = project.start("papermill", "notebooks/01-a.ipynb", "out.ipynb", "--autosave-cell-every", "1")
-    until(project.sockets)
-    until(lambda: '"status": "running"' in out.read_text())
-    time.sleep(1)
+    runner = project.start("papermill", "notebooks/01-a.ipynb", "out.ipynb")
+    until((project.root / "begun").exists)
     runner.send_signal(signal.SIGINT)
     said, _ = runner.communicate(timeout=30)
     assert runner.returncode == 1, said
@@ -170,6 +168,18 @@ def test_an_interrupt_reaches_the_cell_and_the_notebook_says_so(project: Project
     assert not (project.root / "after").exists()
     assert outputs(out)[-1].ename == "KeyboardInterrupt"
     assert not list(project.temporary.iterdir())
+
+
+def test_a_cell_that_swallows_the_interrupt_is_still_the_last(project: Project) -> None:
+    deaf = "import time\ntry:\n    open('begun', 'w').close(); time.sleep(60)\nexcept KeyboardInterrupt:\n    'so what'"
+    project.stage("01-a", {"deaf": deaf, "after": "open('after', 'w').close()"})
+    runner = project.start("papermill", "notebooks/01-a.ipynb", "out.ipynb")
+    until((project.root / "begun").exists)
+    runner.send_signal(signal.SIGTERM)
+    said, _ = runner.communicate(timeout=30)
+    assert runner.returncode == 1, said
+    assert not (project.root / "after").exists()
+    assert readable(project.root / "out.ipynb")
 
 
 def test_a_folder_whose_runner_died_early_is_swept_and_a_living_one_is_not(project: Project) -> None:

@@ -213,7 +213,7 @@ def test_a_killed_run_leaves_a_readable_archive_and_can_be_resumed(project: Proj
     folder = next((project.root / "runs" / "lantern").iterdir())
     for path in folder.glob("*.ipynb"):
         nbformat.read(path, 4)
-    assert runs.read(folder).ended is None
+    assert (runs.read(folder).ended, runs.read(folder).status) == (None, Status.UNKNOWN)
     assert "has not ended" in (folder / "report.html").read_text()
     until(lambda: not list(project.temporary.iterdir()), 5)
     again = execute(project, apply=True, resume=str(folder))
