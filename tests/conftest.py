@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 from books import CANARIES, Project
+from hypothesis import settings
 from sites import given
 
 from runbooklib import credentials, kernel

@@ -12,7 +12,7 @@ from hypothesis import given as drawn
 from hypothesis import strategies as st
 from sites import given, make
 
-from runbooklib import credentials, params
+from runbooklib import credentials
 from runbooklib.params import ParamsError, load
 
 ROOT = Path(__file__).parents[1]
