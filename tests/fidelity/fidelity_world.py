@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import docker
 from cryptography import x509
@@ -180,14 +180,14 @@ class World:
         """The fixed address of a container."""
         return f"{self.prefix}.{ADDRESSES.get(name) or 20 + list(self.profiles).index(name)}"
 
-    def _create(self, name: str, image: str, command: Sequence[str] | None, **options: Any) -> Container:
+    def _create(self, name: str, image: str, command: list[str] | None, **options: Any) -> Container:
         return self.docker.containers.create(
             image,
             command,
             name=f"{self.name}-{name}-{secrets.token_hex(2)}",
             labels=self.labels,
-            network=self.network.name,
-            networking_config={self.network.name: self._endpoint(name)},
+            network=self.name,
+            networking_config={self.name: self._endpoint(name)},
             dns=[self.address("resolver")],
             **options,
         )
@@ -325,8 +325,9 @@ def started(container: Container) -> datetime:
 
 def execute(container: Container, command: str) -> Answer:
     """Run a shell command in a container, without standard input."""
-    status, (out, err) = container.exec_run(["sh", "-c", command], demux=True)
-    return Answer(plain(out or b""), plain(err or b""), status)
+    status, streams = container.exec_run(["sh", "-c", command], demux=True)
+    out, err = cast("tuple[bytes | None, bytes | None]", streams)
+    return Answer(plain(out or b""), plain(err or b""), int(status or 0))
 
 
 def plain(printed: bytes) -> str:

@@ -6,12 +6,17 @@ import re
 import socket
 import ssl
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from cryptography import x509
 from fidelity_cases import CASES, STAMP, Case
 from fidelity_profiles import PROFILES
 from fidelity_world import Answer, World, await_ready, eventually, execute, plain
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def complaints(case: Case, answer: Answer) -> list[str]:
@@ -54,19 +59,58 @@ def test_account_added_during_the_wait_is_enough(world: World) -> None:
 # The table
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.ref}: {case.name}")
-def test_command_answers_as_in_the_transcripts(world: World, case: Case) -> None:
+@pytest.fixture(scope="module")
+def answers(world: World, request: pytest.FixtureRequest) -> Iterator[dict[str, Future[Answer]]]:
+    """The selected cases' answers: those of one server in order, the servers side by side."""
+    found: dict[str, Future[Answer]] = {}
+    cases = [case for item in request.session.items if (case := selected(item))]
+    with ThreadPoolExecutor(8) as pool:
+        for server in dict.fromkeys(case.server for case in cases):
+            own = [case for case in cases if case.server == server]
+            found |= {case.name: Future() for case in own}
+            pool.submit(answer_in_order, world, own, found)
+        yield found
+
+
+def selected(item: pytest.Item) -> Case | None:
+    """The case of an item of the table that is to be run."""
+    if isinstance(item, pytest.Function) and item.originalname == test_command_answers_as_in_the_transcripts.__name__:
+        return cast("Case", item.callspec.params["case"])
+    return None
+
+
+def answer_in_order(world: World, cases: list[Case], found: dict[str, Future[Answer]]) -> None:
+    """Run one server's cases; a case that cannot be run leaves its reason."""
+    for case in cases:
+        try:
+            found[case.name].set_result(answer_of(world, case))
+        except Exception as reason:  # noqa: BLE001  raised where the answer is asked for
+            found[case.name].set_exception(reason)
+
+
+def answer_of(world: World, case: Case) -> Answer:
+    """Run a case's command, again while the answer is not yet right and there is time."""
     if case.prepare:
         world.run(case.server, case.prepare)
     end = time.monotonic() + case.within
     while complaints(case, answer := world.run(case.server, case.command)) and time.monotonic() < end:
         time.sleep(0.5)
+    return answer
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.ref}: {case.name}")
+def test_command_answers_as_in_the_transcripts(answers: dict[str, Future[Answer]], case: Case) -> None:
+    answer = answers[case.name].result()
     assert not complaints(case, answer), f"{complaints(case, answer)}\n{answer.stdout}\n{answer.stderr}"
 
 
+def test_cases_have_names_of_their_own() -> None:
+    assert len({case.name for case in CASES}) == len(CASES)
+
+
 def test_output_is_coloured_without_a_terminal(world: World) -> None:
-    _, (_, err) = world.container("main").exec_run(["setup", "email", "add", "admin@alder.example", "x"], demux=True)
-    assert re.search(rb"\x1b\[[0-9;]*m", err)
+    _, printed = world.container("main").exec_run(["setup", "email", "add", "admin@alder.example", "x"])
+    assert re.search(rb"\x1b\[[0-9;]*m", cast("bytes", printed))
 
 
 # Seeding a config volume before the first start (T§14)
