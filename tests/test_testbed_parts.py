@@ -16,7 +16,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store
 
-from runbooklib.testbed import apt, authority, contents, images, network, state, zones
+from runbooklib.testbed import apt, authority, contents, engine, images, network, state, zones
 from runbooklib.testbed.apt import KEYRING, Source
 from runbooklib.testbed.hosts import Plot
 from runbooklib.testbed.network import Range
@@ -200,3 +200,24 @@ def test_an_images_name_changes_with_its_contents(tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM y")
     assert first.startswith("mail-runbooks/try:")
     assert recipe.tag(Engine()) != first  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("info", "said"),
+    [
+        ({"OperatingSystem": "Docker Desktop"}, "Docker Desktop"),
+        (
+            {"OperatingSystem": "Debian", "SecurityOptions": ["name=seccomp,profile=default", "name=rootless"]},
+            "rootless",
+        ),
+    ],
+)
+def test_an_engine_whose_containers_cannot_be_reached_is_refused_at_once(info: dict[str, object], said: str) -> None:
+    class Engine:
+        """An engine that describes itself."""
+
+        def info(self) -> dict[str, object]:
+            return info
+
+    with pytest.raises(engine.EngineError, match=said):
+        engine.require_reachable(Engine())  # type: ignore[arg-type]

@@ -57,6 +57,18 @@ def ensure(say: Say) -> docker.DockerClient:
         return client()
 
 
+def require_reachable(found: docker.DockerClient) -> None:
+    """Raises EngineError where containers live behind a machine of their own and have no address this one reaches."""
+    info = found.info()
+    kind = "Docker Desktop" if info.get("OperatingSystem") == "Docker Desktop" else ""
+    kind = "a rootless engine" if "name=rootless" in (info.get("SecurityOptions") or []) else kind
+    if kind:
+        raise EngineError(
+            f"this is {kind}: this machine cannot reach the addresses of its containers, which the testbed needs; use "
+            "a Docker Engine of the system (`sudo apt-get install docker.io`) on Linux, in WSL 2, Lima or any other VM"
+        )
+
+
 def _reason(error: DockerException) -> str:
     text = str(error)
     if "Permission denied" in text:

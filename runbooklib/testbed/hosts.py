@@ -149,6 +149,14 @@ def await_answer(plot: Plot, host: str, container: Container) -> None:
     while not answers(plot, host):
         container.reload()
         if container.status not in {"created", "running", "restarting"} or time.monotonic() > until:
-            log = container.logs(tail=15).decode(errors="replace")
-            raise HostStartError(f"{host} ({container.name}, {container.status}) does not answer:\n{log}")
+            raise HostStartError(_complaint(host, container))
         time.sleep(0.05)
+
+
+def _complaint(host: str, container: Container) -> str:
+    log = container.logs(tail=15).decode(errors="replace")
+    hint = " from this machine (does it reach container addresses? a remote engine's it does not)"
+    return (
+        f"{host} ({container.name}, {container.status}) does not answer"
+        f"{hint if container.status == 'running' else ''}; the end of its log:\n{log}"
+    )

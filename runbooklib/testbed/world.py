@@ -17,7 +17,7 @@ import docker
 from docker.errors import APIError, NotFound
 
 from runbooklib.testbed import contents, engine, hosts, images, mailimage, network, state
-from runbooklib.testbed.engine import EngineError, Say
+from runbooklib.testbed.engine import Say
 from runbooklib.testbed.hosts import NAMES, HostStartError, Plot
 from runbooklib.testbed.network import Range
 from runbooklib.testbed.state import Image, State
@@ -135,11 +135,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _make(docker_engine: docker.DockerClient, folder: Path, say: Say, *, egress_25: bool) -> State:
-    if docker_engine.info().get("OperatingSystem") == "Docker Desktop":
-        raise EngineError(
-            "Docker Desktop keeps containers in a virtual machine, where this machine cannot reach their addresses: "
-            "run the testbed inside a Linux machine (WSL 2, Lima, a VM) with a Docker Engine of its own"
-        )
+    engine.require_reachable(docker_engine)
     real = mailimage.real(docker_engine, say)
     images.ensure(docker_engine, (images.SERVICES, images.SERVER, *(() if real else (images.STANDIN,))), say)
     chosen = real or mailimage.stand_in(docker_engine)

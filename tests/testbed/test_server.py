@@ -9,7 +9,7 @@ import paramiko
 import pytest
 from rehearsed import Rehearsed, reaches
 
-from runbooklib.testbed import snapshots
+from runbooklib.testbed import bases, engine, images, snapshots, state, world
 
 INSTALL = "apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -yq docker.io docker-compose"
 COMPOSE = """
@@ -57,6 +57,27 @@ def test_its_packages_come_from_itself_alone(testbed: Rehearsed) -> None:
 def test_it_trusts_the_registry_which_holds_the_image(testbed: Rehearsed) -> None:
     tags = json.loads(testbed.ssh("curl -sS https://registry.example/v2/docker-mailserver/docker-mailserver/tags/list"))
     assert tags["tags"] == ["15.1.0"]
+
+
+def test_another_image_can_be_loaded_and_the_first_one_again(testbed: Rehearsed) -> None:
+    first, base = testbed.state.image, engine.client().images.get(bases.tag("bookworm"))
+    try:
+        loaded = world.load(testbed.root, bases.tag("bookworm"), print)
+        assert (loaded.reference, loaded.id, loaded.source) == (first.reference, base.id, "host engine")
+        assert offered(testbed) == base.id
+    finally:
+        world.load(testbed.root, first.id, print)
+    assert offered(testbed) == first.id
+    assert state.load(world.folder_of(testbed.root)).image.id == first.id
+    with pytest.raises(images.ImageError, match=r"no image no\.such/image:1"):
+        world.load(testbed.root, "no.such/image:1", print)
+
+
+def offered(testbed: Rehearsed) -> str:
+    """The id of the image the registry gives to the server."""
+    accept = "Accept: application/vnd.docker.distribution.manifest.v2+json"
+    url = "https://registry.example/v2/docker-mailserver/docker-mailserver/manifests/15.1.0"
+    return str(json.loads(testbed.ssh(f"curl -sS -H '{accept}' {url}"))["config"]["digest"])
 
 
 def test_bare_again_is_bare_and_keeps_its_identity(testbed: Rehearsed) -> None:
