@@ -31,6 +31,7 @@ class Project:
 
     root: Path
     temporary: Path = field(init=False)
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "temporary", self.root / "t")
@@ -65,7 +66,7 @@ class Project:
         """Starts a command in the project's folder."""
         environment = {**os.environ, "TMPDIR": str(self.temporary), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
         environment.pop("PYTEST_CURRENT_TEST", None)  # ipykernel would not catch what child processes print
-        return subprocess.Popen(
+        process = subprocess.Popen(
             self.command(*arguments),
             cwd=self.root,
             env=environment,
@@ -73,6 +74,15 @@ class Project:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.started.append(process)
+        return process
+
+    def stop(self) -> None:
+        """Ends what a failed test left running."""
+        for process in self.started:
+            if process.returncode is None:
+                process.kill()
+                process.communicate()
 
     def run(self, *arguments: str) -> tuple[int, str]:
         """Runs a command to its end: exit status and what it said."""

@@ -59,5 +59,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.chdir(tmp_path)
     yield made
+    made.stop()
     kernel.dismiss()
     credentials.forget()

@@ -155,7 +155,7 @@ def test_a_kill_at_any_moment_leaves_a_readable_notebook(project: Project) -> No
 
 def test_an_interrupt_reaches_the_cell_and_the_notebook_says_so(project: Project) -> None:
     tidy = (
-        "import time\ntry:\n    print('begun', flush=True); time.sleep(60)\nfinally:\n    open('tidied', 'w').close()"
+        "import time\ntry:\n    open('begun', 'w').close(); time.sleep(60)\nfinally:\n    open('tidied', 'w').close()"
     )
     project.stage("01-a", {"slow": tidy, "after": "open('after', 'w').close()"})
     out = project.root / "out.ipynb"
