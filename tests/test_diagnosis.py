@@ -86,7 +86,7 @@ def relay(state: str) -> dict[str, Any]:
 REPLIES = {
     "login": "SASL authentication failed; server smtp.relay.example[198.51.100.5] said: 535 5.7.8 Error",
     "no-login": "host smtp.relay.example[198.51.100.5] said: 530 5.7.0 Authentication required",
-    "not-verified": "host smtp said: 550 5.7.1 <hi@lantern.example>: The lantern.example domain is not verified. (in reply to MAIL FROM)",
+    "not-verified": "host smtp said: 550 5.7.1 <hi@lantern.example>: The lantern.example domain is not verified.",
     "wrappermode": 'SMTPS wrappermode (TCP port 465) requires setting "smtp_tls_wrappermode = yes"',
     "tls": "TLS is required, but was not offered by host smtp.relay.example[198.51.100.5]",
     "certificate": "Server certificate not verified",
@@ -126,6 +126,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "relay-route": {"routes": {"lantern.example": ""}},
     "dkim-unsigned": logged("opendkim: 8B89B23E915: no signing table match for 'x@other.example'"),
     "dkim-unreadable": logged("opendkim: key data is not secure: /etc can be read or written by other users"),
+    "login-service-lost": logged("postfix/submission/smtpd: fatal: no SASL authentication mechanisms"),
     "hostname-is-domain": logged("postfix/trivial-rewrite: warning: do not list domain x in BOTH mydestination and y"),
     "null-sender-refused": logged("postfix/smtp: warning: 501 Invalid MAIL FROM address provided"),
     "open-relay": {"postfix": {"mynetworks": "127.0.0.0/8 172.16.0.0/12"}},

@@ -78,7 +78,7 @@ SERVER_RULES = (
         needs=("services",),
         match=symptoms.services_down,
         fix="`docker exec mailserver supervisorctl restart NAME`; its last lines in the mail log say why it stopped",
-        explains=("listeners", "port", "tls"),
+        explains=("listeners", "port", "tls", "log"),
     ),
     Rule(
         id="listener-missing",
@@ -257,6 +257,16 @@ SERVER_RULES = (
         match=symptoms.logged(r"key data is not secure"),
         fix="run stage 03: it sets owner and mode",
         ref="DMS#3163",
+    ),
+    Rule(
+        id="login-service-lost",
+        cause="Postfix could not reach Dovecot's login service; it then rests for 60 s, and 587 and 465 say nothing",
+        needs=("log",),
+        match=symptoms.logged(r"no SASL authentication mechanisms"),
+        fix="see whether Dovecot runs; wait a minute, or `supervisorctl restart postfix`",
+        ref="master(8) throttling",
+        status=Status.WARN,
+        explains=("tls",),
     ),
     Rule(
         id="hostname-is-domain",
