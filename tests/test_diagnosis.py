@@ -56,7 +56,8 @@ def evidence(**unseen: str) -> Evidence:
 
 
 def seen(changes: dict[str, Any]) -> Evidence:
-    return Evidence(SITE, {name: Fact(value) for name, value in (HEALTHY | changes).items()})
+    facts = {name: value if isinstance(value, Fact) else Fact(value) for name, value in (HEALTHY | changes).items()}
+    return Evidence(SITE, facts)
 
 
 def stopped(line: str) -> dict[str, Any]:
@@ -126,7 +127,8 @@ FAULTS: dict[str, dict[str, Any]] = {
     "relay-route": {"routes": {"lantern.example": ""}},
     "dkim-unsigned": logged("opendkim: 8B89B23E915: no signing table match for 'x@other.example'"),
     "dkim-unreadable": logged("opendkim: key data is not secure: /etc can be read or written by other users"),
-    "login-service-lost": logged("postfix/submission/smtpd: fatal: no SASL authentication mechanisms"),
+    "login-service-lost": logged("postfix/submission/smtpd: fatal: no SASL authentication mechanisms")
+    | {"tls 587": Fact(unseen="connected, then said nothing in time")},
     "hostname-is-domain": logged("postfix/trivial-rewrite: warning: do not list domain x in BOTH mydestination and y"),
     "null-sender-refused": logged("postfix/smtp: warning: 501 Invalid MAIL FROM address provided"),
     "open-relay": {"postfix": {"mynetworks": "127.0.0.0/8 172.16.0.0/12"}},
@@ -221,6 +223,10 @@ def test_a_cause_is_never_its_own_shadow_and_no_two_hide_each_other() -> None:
     for rule in RULES:
         assert not rule.shadows(rule)
         assert not [other.id for other in RULES if rule.shadows(other) and other.shadows(rule)]
+
+
+def test_what_the_log_says_of_a_port_that_answers_again_does_not_count() -> None:
+    assert not findings(seen(logged("postfix/submission/smtpd: fatal: no SASL authentication mechanisms")))
 
 
 def test_old_lines_of_a_container_that_runs_well_do_not_count() -> None:

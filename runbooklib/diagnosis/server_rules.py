@@ -262,10 +262,9 @@ SERVER_RULES = (
         id="login-service-lost",
         cause="Postfix could not reach Dovecot's login service; it then rests for 60 s, and 587 and 465 say nothing",
         needs=("log",),
-        match=symptoms.logged(r"no SASL authentication mechanisms"),
+        match=symptoms.submission_rests,
         fix="see whether Dovecot runs; wait a minute, or `supervisorctl restart postfix`",
         ref="master(8) throttling",
-        status=Status.WARN,
         explains=("tls",),
     ),
     Rule(

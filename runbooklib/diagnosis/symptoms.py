@@ -160,6 +160,12 @@ def logged(pattern: str) -> Match:
     return match
 
 
+def submission_rests(evidence: Evidence) -> Iterator[str]:
+    facts = (evidence.facts.get(f"tls {port}") for port in (465, 587))
+    if any(fact and fact.unseen for fact in facts):
+        yield from logged(r"no SASL authentication mechanisms")(evidence)
+
+
 def waiting(pattern: str) -> Match:
     """A reason why a message waits in the queue now."""
     return lambda evidence: _reasons((evidence["queue"] or {}).get("reasons", {}), pattern)
