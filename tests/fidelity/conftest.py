@@ -1,14 +1,13 @@
-"""One world of containers for all fidelity cases; MAIL_IMAGE names the image under test."""
+"""One world of containers for all fidelity cases, around the image that the testbed holds."""
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-import docker
 import pytest
 from fidelity_profiles import PROFILES
-from fidelity_world import STAND_IN, World
+from fidelity_world import World
+from rehearsed import Rehearsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,16 +16,16 @@ TESTED: list[str] = []
 
 
 @pytest.fixture(scope="session")
-def mail_image() -> str:
-    """The image under test."""
-    return os.environ.get("MAIL_IMAGE", STAND_IN)
+def mail_image(testbed: Rehearsed) -> str:
+    """The image under test: the one the testbed holds."""
+    TESTED.append(testbed.state.image.description)
+    return testbed.state.image.id
 
 
 @pytest.fixture(scope="session")
 def world(mail_image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Every server the cases ask, starting at once."""
     with World(mail_image, PROFILES, tmp_path_factory.mktemp("fidelity")) as made:
-        TESTED.append(f"{mail_image} {docker.from_env().images.get(mail_image).id}")
         yield made
 
 

@@ -16,17 +16,17 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from docker.errors import APIError, ImageNotFound
+from docker.errors import APIError
 from docker.types import EndpointConfig, IPAMConfig, IPAMPool
+
+from runbooklib.testbed import images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from docker.models.containers import Container
 
-STAND_IN = "mail-runbooks/standin:dev"
-STAND_IN_CONTEXT = Path(__file__).parents[2] / "runbooklib/testbed/standin"
-RESOLVER = "mail-runbooks/fidelity-resolver:dev"
+RESOLVER_COMMAND = ["unbound", "-d", "-c", "/etc/unbound/cases.conf"]
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 READY = "is up and running"
 PASSWORD = "Secret123pw"
@@ -95,15 +95,14 @@ class World:
 
     def __enter__(self) -> Self:
         """Start everything; servers go on starting in the background, in the order of their profiles."""
-        self._build(STAND_IN, STAND_IN_CONTEXT)
-        self._build(RESOLVER, Path(__file__).parent / "resolver")
+        self.peers, self.services = images.ensure(self.docker, (images.STANDIN, images.SERVICES), print)
         self._make_network()
         self.authority = Authority(self.folder / "ca", (RELAY_NAME, "mail.alder.example"))
         self.hash = self._hash()
         self._start_resolver()
         self.starting["client"] = self.pool.submit(self._start_client)
         for name, profile in self.profiles.items():
-            image = STAND_IN if name in RELAYS else self.image
+            image = self.peers if name in RELAYS else self.image
             self.starting[name] = self.pool.submit(self.start, name, profile, image)
         return self
 
@@ -195,12 +194,6 @@ class World:
     def _endpoint(self, name: str) -> EndpointConfig:
         return EndpointConfig("1.41", aliases=[name], ipv4_address=self.address(name))
 
-    def _build(self, tag: str, context: Path) -> None:
-        try:
-            self.docker.images.get(tag)
-        except ImageNotFound:
-            self.docker.images.build(path=str(context), tag=tag, rm=True)
-
     def _make_network(self) -> None:
         for _ in range(20):
             self.prefix = f"10.{secrets.randbelow(100) + 100}.{secrets.randbelow(256)}"
@@ -223,7 +216,9 @@ class World:
         data = "".join(f"  local-data: '{record}'\n" for record in self._records())
         path = self.folder / "cases.conf"
         path.write_text(RESOLVER_CONFIG.format(data=data))
-        self._create("resolver", RESOLVER, None, volumes=bind(path, "/etc/unbound/cases.conf", "ro")).start()
+        self._create(
+            "resolver", self.services, RESOLVER_COMMAND, volumes=bind(path, "/etc/unbound/cases.conf", "ro")
+        ).start()
 
     def _records(self) -> list[str]:
         client, relay = self.address("client"), self.address("relay")
@@ -243,7 +238,7 @@ class World:
         ]
 
     def _start_client(self) -> Container:
-        container = self._create("client", STAND_IN, ["infinity"], entrypoint="sleep", hostname="mail.birch.example")
+        container = self._create("client", self.peers, ["infinity"], entrypoint="sleep", hostname="mail.birch.example")
         container.start()
         return container
 
