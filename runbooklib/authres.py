@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Literal
+
+from runbooklib.records.texts import Policy, TagError, is_dmarc, tags
 
 Published = Callable[[str], "str | None"]  # the DMARC record at _dmarc.<name>, or None
 
@@ -103,29 +104,12 @@ def parse_received_spf(value: str) -> Method:
     return Method("spf", result, "", {named[k]: v for k, v in told.items() if k in named})
 
 
-@dataclass(frozen=True)
-class Policy:
-    """What a DMARC record asks for."""
-
-    p: str
-    aspf: Literal["r", "s"] = "r"
-    adkim: Literal["r", "s"] = "r"
-    psd: str = "u"
-
-
 def parse_policy(record: str) -> Policy | None:
-    """A DMARC record, or None when it is none (RFC 9989 4.7: v= comes first and is exactly DMARC1)."""
-    tags = [part.partition("=") for part in record.split(";")]
-    told = {name.strip().lower(): value.strip() for name, _, value in tags}
-    if not re.match(r"\s*v\s*=\s*DMARC1\s*(;|$)", record):
+    """A DMARC record, or None when it is none or malformed, which is the same to receivers (RFC 9989 4.7)."""
+    try:
+        return Policy(tags(record)) if is_dmarc(record) else None
+    except TagError:
         return None
-    p = told.get("p", "none").lower()
-    return Policy(
-        p if p in {"none", "quarantine", "reject"} else "none",
-        "s" if told.get("aspf") == "s" else "r",
-        "s" if told.get("adkim") == "s" else "r",
-        told.get("psd", "u").lower(),
-    )
 
 
 MOST_LABELS = 8  # RFC 9989 4.10: longer names are walked from their last seven labels
@@ -144,9 +128,10 @@ def organizational(domain: str, published: Published) -> str:
         policy = parse_policy(published(name) or "")
         if policy is None:
             continue
-        if policy.psd == "n":
+        public_suffix = policy.tags.get("psd", "u").lower()
+        if public_suffix == "n":
             return name
-        if policy.psd == "y" and name != domain:
+        if public_suffix == "y" and name != domain:
             return _below(domain, name)
         found = name
     return found
@@ -175,13 +160,14 @@ class Alignment:
 def align(author: str, spf: str, dkim: Iterable[str], published: Published) -> Alignment:
     """What aligns with the author domain, of the MAIL FROM domain and signing domains that passed (RFC 9989 4.4)."""
     walked = organizational(author, published)
-    policy = parse_policy(published(author) or "") or parse_policy(published(walked) or "") or Policy("none")
+    policy = parse_policy(published(author) or "") or parse_policy(published(walked) or "") or Policy({})
 
-    def aligned(domain: str, mode: str) -> bool:
-        return domain == author or (mode == "r" and organizational(domain, published) == walked)
+    def aligned(domain: str, tag: str) -> bool:
+        strict = policy.tags.get(tag) == "s"
+        return domain == author or (not strict and organizational(domain, published) == walked)
 
     return Alignment(
         author,
-        spf if spf and aligned(spf, policy.aspf) else "",
-        tuple(d for d in dict.fromkeys(dkim) if aligned(d, policy.adkim)),
+        spf if spf and aligned(spf, "aspf") else "",
+        tuple(d for d in dict.fromkeys(dkim) if aligned(d, "adkim")),
     )

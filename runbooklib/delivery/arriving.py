@@ -115,9 +115,12 @@ def fetch(site: Site, sent: Sent, *, wait: float) -> Arrived:
     with ThreadPoolExecutor(len(accounts) + len(sent.plan.refuse) + 1) as pool:
         asking = [pool.submit(ask, site, address) for address in sent.plan.refuse]
         looking = [pool.submit(_look, watch, address, account, deadline) for address, account in accounts.items()]
-        _read_log_until(watch, deadline)
-        for look in looking:
-            look.result()
+        try:
+            _read_log_until(watch, deadline)
+            for look in looking:
+                look.result()
+        finally:
+            watch.due.clear()  # an interrupt must not wait for the others' deadline
     asked = tuple(question.result() for question in asking)
     return Arrived(sent, tuple(watch.parcel(h) for h in sent), asked, dict(watch.troubles), wait)
 

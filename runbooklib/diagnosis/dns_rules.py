@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from runbooklib.authres import parse_policy
 from runbooklib.diagnosis.evidence import Evidence
 from runbooklib.diagnosis.rules import Rule
+from runbooklib.records import TagError, dkim_key
 from runbooklib.results import Status
 
 DNS = "04-dns"
@@ -70,14 +71,15 @@ def dkim_missing(evidence: Evidence) -> Iterator[str]:
 def dkim_differs(evidence: Evidence) -> Iterator[str]:
     keys = evidence["keys"] or {}
     for name, found in evidence.under("dkim"):
-        if found and name in keys and key_of(keys[name]) not in map(key_of, found):
+        if found and name in keys and _public(keys[name]) not in map(_public, found):
             yield f"{name} holds another key than the server signs with"
 
 
-def key_of(record: str) -> str:
-    """The public key in a DKIM record, without the blanks it may hold (RFC 6376 3.6.1)."""
-    tags = (part.partition("=") for part in record.split(";"))
-    return next(("".join(value.split()) for name, _, value in tags if name.strip() == "p"), "")
+def _public(record: str) -> str:
+    try:
+        return dkim_key(record).public
+    except TagError:
+        return ""
 
 
 def dmarc_missing(evidence: Evidence) -> Iterator[str]:

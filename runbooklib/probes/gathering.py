@@ -81,9 +81,9 @@ def _mechanism(relay: Relay | None) -> str:
 
 
 def _around(site: Site) -> Iterator[tuple[str, Probe]]:
-    for port in outside.ports(site):
-        yield f"port {port}", partial(outside.port, site, port)
-        yield f"tls {port}", partial(outside.tls, site, port)
+    for where in outside.endpoints(site):
+        yield f"port {where.port}", partial(outside.port, where, site.server.ipv4)
+        yield f"tls {where.port}", partial(outside.tls, where, site.server.ipv4)
     yield from names.probes(site)
 
 

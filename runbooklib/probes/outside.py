@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,17 +17,17 @@ IMAP = {143, 993}
 SECONDS = 8.0  # a firewall that drops says nothing for ever; a postscreen greets after 6
 
 
-def ports(site: Site) -> list[int]:
-    """The ports this machine may try."""
-    return [port for port in PORTS if port != 25 or site.test.smtp25]  # noqa: PLR2004 - SMTP
+def endpoints(site: Site) -> list[Endpoint]:
+    """The mail ports this machine may try."""
+    allowed = {p: tls for p, tls in PORTS.items() if p != 25 or site.test.smtp25}  # noqa: PLR2004 - SMTP
+    return [Endpoint(site.server.hostname, p, tls, site.mail.tls.ca) for p, tls in allowed.items()]
 
 
-def port(site: Site, number: int) -> dict[str, str]:
+def port(where: Endpoint, address: str) -> dict[str, str]:
     """Whether a port is open, refused or dropped, and what it says first."""
-    plain = Endpoint(site.server.hostname, number, "none")
     try:
-        with closing(endpoint.connect(plain, endpoint.local_dial, site.server.ipv4, SECONDS)) as sock:
-            banner = "" if PORTS[number] == "implicit" else sock.recv(512).decode(errors="replace")
+        with closing(endpoint.connect(replace(where, tls="none"), endpoint.local_dial, address, SECONDS)) as sock:
+            banner = "" if where.tls == "implicit" else sock.recv(512).decode(errors="replace")
     except UnreachableError as error:
         state = "dropped" if error.dropped else "refused" if error.refused else str(error)
         return {"state": state, "banner": ""}
@@ -35,14 +36,13 @@ def port(site: Site, number: int) -> dict[str, str]:
     return {"state": "open", "banner": banner.partition("\r")[0]}
 
 
-def tls(site: Site, number: int) -> dict[str, Any]:
+def tls(where: Endpoint, address: str) -> dict[str, Any]:
     """The days the served certificate has left, or why a client refuses it.
 
     Raises UnreachableError or GreetingError when there is nothing to judge.
     """
-    where = Endpoint(site.server.hostname, number, PORTS[number], site.mail.tls.ca)
     try:
-        return {"days": _days(where, site.server.ipv4)}
+        return {"days": _days(where, address)}
     except CertificateError as error:
         return {"refused": error.reason, "said": str(error)}
     except NoStartTlsError as error:
