@@ -104,4 +104,4 @@ def _changes(shown: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:
     plans: dict[str, dict[str, Any]] = {}
     for value in (v for v in shown if v.get("kind") in {"plan", "outcome"}):
         plans[value["title"]] = value
-    return tuple({**c, "applied": bool(p.get("applied"))} for p in plans.values() for c in p["changes"])
+    return tuple({"applied": False, **c} for p in plans.values() for c in p["changes"])

@@ -293,7 +293,8 @@ class Outcome(Shown):
         return bundle | {"text/html": first + (bundle["text/html"] if self.plan else "")}
 
     def data(self) -> dict[str, Any]:
-        return self.plan.data() | {"kind": "outcome", "applied": self.applied, "done": len(self.done)}
+        changes = [c.data() | {"applied": c in self.done} for c in self.plan]
+        return self.plan.data() | {"kind": "outcome", "changes": changes, "applied": self.applied}
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,9 @@ class Walk:
 
     def line(self) -> str:
         """How it went, for the console: one line, and one for each row that stopped it."""
-        changes = f"{len(self.changes)} change{'s'[: len(self.changes) != 1]}"
+        made = sum(c["applied"] for c in self.changes)
+        planned = f", {len(self.changes) - made} planned" if len(self.changes) > made else ""
+        changes = f"{made} change{'s'[: made != 1]}{planned}"
         first = f"{MARKS[self.status]} {self.status:<8}{self.seconds:>6.1f} s   {changes}"
         return "\n".join([first, *(f"  {row.advice()}" for row in self.checks if row.blocks)])
 
@@ -183,7 +185,7 @@ def execute(place: Place, given: Mapping[str, Any], stages: Sequence[Stage], out
     try:
         with _sigterm_interrupts():
             while waiting:
-                kernel.prepare(KERNEL, min(2, len(waiting)))
+                kernel.prepare(KERNEL, [stage.imports for stage in waiting[:2]])
                 stage = waiting.pop(0)
                 walk = _walk(place, given, stage, out)
                 place = place.told(walks=(*place.run.walks, walk))
