@@ -9,12 +9,14 @@ import shutil
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import run_sync
+
+from runbooklib.lifeline import AHEAD
 
 PREFIX = "runbook-"
 SOCKET_PATH = 107  # bytes; sun_path of unix(7) holds 108 with its final zero
@@ -34,8 +36,8 @@ class Kernel:
 _spare: defaultdict[str, list[Kernel]] = defaultdict(list)  # started ahead, by the name of their kernel
 
 
-def start(name: str) -> Kernel:
-    """A kernel that has been told to start; it need not be ready yet."""
+def start(name: str, imports: Sequence[str] = ()) -> Kernel:
+    """A kernel that has been told to start, and to import modules of ours; it need not be ready yet."""
     sweep()
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent_folder()))
     lock = os.open(folder, os.O_RDONLY)
@@ -46,7 +48,7 @@ def start(name: str) -> Kernel:
     kernel = Kernel(manager, folder, lock)
     try:
         # The debugger's warning about frozen modules says nothing to someone who reads a runbook.
-        environment = {**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+        environment = {**os.environ, "PYDEVD_DISABLE_FILE_VALIDATION": "1", AHEAD: " ".join(imports)}
         run_sync(manager.start_kernel)(extra_arguments=ARGUMENTS, env=environment)
     except BaseException:
         stop(kernel)
@@ -67,10 +69,10 @@ def stop(kernel: Kernel) -> None:
         os.close(kernel.lock)
 
 
-def prepare(name: str, count: int) -> None:
-    """Has `count` kernels started ahead, so that the next notebooks need not wait for theirs."""
-    while len(_spare[name]) < count:
-        _spare[name].append(start(name))
+def prepare(name: str, imports: Sequence[Sequence[str]]) -> None:
+    """Has a kernel for each of the next notebooks started ahead, told what that notebook will import."""
+    for modules in imports[len(_spare[name]) :]:
+        _spare[name].append(start(name, modules))
 
 
 @contextlib.contextmanager

@@ -13,7 +13,7 @@ from typing import Any
 from runbooklib import masking
 
 EVERY = 0.2  # seconds between looks at the parent
-AHEAD = ("servers", "relays", "zone", "delivery")  # what stages import, a second that a kernel started ahead has
+AHEAD = "RUNBOOK_AHEAD"  # in the environment: modules of ours to import, while nobody waits for this kernel yet
 
 
 class Lifeline(Thread):
@@ -35,5 +35,5 @@ def load_ipython_extension(shell: Any) -> None:
     masking.install()
     app = shell.kernel.parent
     app.poller = Lifeline(app.parent_handle, Path(app.connection_file).parent)
-    for module in AHEAD:
+    for module in os.environ.get(AHEAD, "").split():
         import_module(f"runbooklib.{module}")

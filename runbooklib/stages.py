@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from runbooklib.places import project_root
 from runbooklib.results import RunbookError
+
+IMPORTS = re.compile(r"^from runbooklib import (.+)$", re.MULTILINE)
 
 
 class RunError(RunbookError):
@@ -26,6 +29,7 @@ class Stage:
     notebook: Path
     short: str  # its name in other notebooks' `after`, e.g. dns
     after: tuple[str, ...]
+    imports: tuple[str, ...] = ()  # the modules of ours it begins with
 
     @property
     def name(self) -> str:
@@ -55,11 +59,14 @@ def find(notebooks: Path) -> tuple[Stage, ...]:
 
 def _read(path: Path) -> Iterable[Stage]:
     try:
-        meta = json.loads(path.read_text(encoding="utf-8"))["metadata"].get("runbook", {})
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        meta = notebook["metadata"].get("runbook", {})
+        code = "\n".join("".join(c["source"]) for c in notebook["cells"] if c["cell_type"] == "code")
     except (ValueError, KeyError) as error:
         raise StageError(f"{path.name} is no readable notebook: {type(error).__name__}") from None
     if "stage" in meta and not meta.get("interactive"):
-        yield Stage(path, meta["stage"], tuple(meta.get("after", ())))
+        imports = ", ".join(IMPORTS.findall(code)).replace(",", " ").split()
+        yield Stage(path, meta["stage"], tuple(meta.get("after", ())), tuple(imports))
 
 
 def choose(stages: Sequence[Stage], only: Sequence[str] = (), start: str = "") -> tuple[Stage, ...]:
