@@ -29,7 +29,7 @@ check: .venv/installed
 
 unit: .venv/installed
 	$(SAY) 'Unit tests'
-	$(BIN)/pytest -m 'not testbed' -n auto
+	$(BIN)/pytest -m 'not testbed' -n auto --dist worksteal
 
 containers: .venv/installed
 	$(SAY) 'Tests against real servers in containers (Docker Engine and images first, where they are missing)'

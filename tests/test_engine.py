@@ -141,8 +141,8 @@ def test_a_killed_runner_leaves_a_readable_notebook_no_socket_and_no_kernel(proj
 
 
 def test_a_kill_at_any_moment_leaves_a_readable_notebook(project: Project) -> None:
-    noise = "from IPython.display import display\ndisplay('x' * 300_000)"
-    project.stage("01-a", {f"c{i}": noise for i in range(40)})
+    noise = "from IPython.display import display\ndisplay('x' * 50_000)"
+    project.stage("01-a", {f"c{i}": noise for i in range(30)})
     for i in range(2):
         out = project.root / f"out{i}.ipynb"
         runner = project.start("papermill", "notebooks/01-a.ipynb", out.name)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 from hypothesis import given as drawn
+from hypothesis import settings
 from hypothesis import strategies as st
 from sites import given, make
 
@@ -123,6 +124,7 @@ def test_presets_fill_in_what_a_provider_is_known_by() -> None:
     assert (relay.host, relay.username, relay.return_path) == ("smtp.resend.com", "resend", "send")
 
 
+@settings(max_examples=40)
 @drawn(
     st.recursive(
         st.none() | st.booleans() | st.integers() | st.text(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)
