@@ -93,6 +93,14 @@ def test_plain_papermill_masks_too(project: Project) -> None:
     assert "‹env:OFFICE_SMTP›" in (project.root / "out.ipynb").read_text()
 
 
+def test_loading_the_site_is_enough_in_a_kernel_that_others_started(project: Project) -> None:
+    """As in JupyterLab: papermill's own engine starts a kernel that knows nothing of ours."""
+    path = project.book("plain", {"site": LOAD, "shown": SHOWN})
+    papermill.execute_notebook(str(path), "out.ipynb", progress_bar=False)
+    assert not leaked(project.root / "out.ipynb")
+    assert (project.root / "out.ipynb").read_text().count("‹env:OFFICE_SMTP›") > 20
+
+
 @pytest.mark.usefixtures("known")
 def test_colours_that_cut_a_secret_in_two_do_not_save_it() -> None:
     cut = f"\x1b[33m{SECRET[:9]}\x1b[39m{SECRET[9:]}\x1b[0m"
