@@ -98,7 +98,7 @@ def test_loading_the_site_is_enough_in_a_kernel_that_others_started(project: Pro
     path = project.book("plain", {"site": LOAD, "shown": SHOWN})
     papermill.execute_notebook(str(path), "out.ipynb", progress_bar=False)
     assert not leaked(project.root / "out.ipynb")
-    assert (project.root / "out.ipynb").read_text().count("‹env:OFFICE_SMTP›") > 20
+    assert (project.root / "out.ipynb").read_text().count("‹env:OFFICE_SMTP›") > 15
 
 
 @pytest.mark.usefixtures("known")
