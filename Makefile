@@ -29,7 +29,9 @@ check: .venv/installed
 
 unit: .venv/installed
 	$(SAY) 'Unit tests'
-	$(BIN)/pytest -m 'not testbed' -n auto --dist worksteal
+	$(BIN)/pytest -m 'not testbed and not kernels' -n auto --dist worksteal
+	$(SAY) 'Tests with real kernels'
+	$(BIN)/pytest -m kernels -n auto --dist worksteal
 
 containers: .venv/installed
 	$(SAY) 'Tests against real servers in containers (Docker Engine and images first, where they are missing)'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 import shlex
 import socket
 import threading
@@ -19,7 +20,10 @@ from runbooklib.params import Server, Site
 from runbooklib.places import locate
 from runbooklib.results import Change, Check, Checklist, Outcome, Plan, RunbookError, Status, judged, passed, say, show
 
+logging.getLogger("paramiko").addHandler(logging.NullHandler())  # what it logs, our errors say in better words
+
 CONNECT_SECONDS = 10.0
+SESSIONS = 8  # side by side on one connection; sshd's MaxSessions allows 10 where nobody changed it
 MARK = "--runbook-fact--"
 # The length is compared before the rename: a connection that breaks half-way must not leave half a file in place.
 WRITE = """set -e; mkdir -p "$(dirname "$1")"; umask 077; t=$(mktemp "$1.XXXXXX"); trap 'rm -f "$t"' EXIT HUP INT TERM
@@ -81,7 +85,7 @@ class Host:
 
     client: paramiko.SSHClient
     prefix: tuple[str, ...] = ()
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    sessions: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(SESSIONS))
 
     @property
     def alive(self) -> bool:
@@ -114,7 +118,7 @@ class Host:
         transport = self.client.get_transport()
         if transport is None:
             raise EOFError("not connected")
-        with transport.open_session(timeout=CONNECT_SECONDS) as channel:
+        with self.sessions, transport.open_session(timeout=CONNECT_SECONDS) as channel:
             channel.settimeout(timeout)
             channel.exec_command(command)
             errors = bytearray()

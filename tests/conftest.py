@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 settings.register_profile("noisy", deadline=None)  # a busy machine says nothing about the code
 settings.load_profile("noisy")
 
-CONTAINERS = {"testbed", "fidelity", "jupyterlab"}  # folders whose tests need Docker
+# By folder: what needs Docker, and what starts real Jupyter kernels; all the rest are unit tests.
+MARKERS = {"testbed": "testbed", "fidelity": "testbed", "jupyterlab": "testbed", "kernels": "kernels"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests are marked by the folder they stand in."""
     here = Path(__file__).parent
     for item in items:
-        if item.path.relative_to(here).parts[0] in CONTAINERS:
-            item.add_marker(pytest.mark.testbed)
+        marker = MARKERS.get(item.path.relative_to(here).parts[0])
+        if marker:
+            item.add_marker(marker)
 
 
 @pytest.fixture(scope="session")

@@ -22,8 +22,9 @@ from runbooklib.servers.doors import planned, until_ready
 
 def verify(site: Site, done: Outcome, *, apply: bool, wait: float) -> Checklist:
     """Whether each domain's key is there, fits its private half, is what the signer uses, and signs a message."""
-    have = dms.observe(site)
     title = "DKIM"
+    checks = [until_ready(site, wait)] if done.applied else []
+    have = dms.observe(site)
     if have.container is None:
         missing = Check(
             "dkim.key", Status.PENDING, "a key for each domain", "no mail server yet", waits_for="01-bootstrap"
@@ -31,7 +32,6 @@ def verify(site: Site, done: Outcome, *, apply: bool, wait: float) -> Checklist:
         return Checklist(title, (missing,))
     if done.plan and not done.applied:
         return Checklist(title, (planned("dkim.key", "a live key for each domain"),))
-    checks = [until_ready(site, wait)] if done.applied else []
     halves = _private_halves(site)
     for domain in site.domains:
         key, name = (domain.name, domain.dkim.selector), f"{domain.dkim.selector}._domainkey.{domain.name}"

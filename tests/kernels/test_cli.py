@@ -93,7 +93,7 @@ def test_json_prints_checks_json_alone(project: Project, capsys: pytest.CaptureF
 
 
 def test_check_and_init(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
-    examples = Path(__file__).parents[1] / "params"
+    examples = Path(__file__).parents[2] / "params"
     (project.root / "params" / "example-resend.yaml").write_text((examples / "example-resend.yaml").read_text())
     assert main(["init", "params/mine.yaml"]) == OK
     assert main(["check", "params/mine.yaml"]) == OK
@@ -109,7 +109,7 @@ def test_no_testbed_up_is_one_clear_error(
     project: Project, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RUNBOOK_TESTBED", str(project.root / "none"))
-    rehearsal = Path(__file__).parents[1] / "params" / "rehearsal.yaml"
+    rehearsal = Path(__file__).parents[2] / "params" / "rehearsal.yaml"
     assert main(["check", str(rehearsal)]) == USAGE
     said = capsys.readouterr().err
     assert said.count("run `runbook testbed up`") == 1
