@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import pkgutil
 
 import pytest
 
+import runbooklib
+from runbooklib import results
 from runbooklib.results import (
     MIME,
     Change,
@@ -14,6 +18,7 @@ from runbooklib.results import (
     GateError,
     Outcome,
     Plan,
+    RunbookError,
     Status,
     Table,
     UnsafePlanError,
@@ -103,3 +108,11 @@ def test_everything_shows_itself_as_text_html_and_data(shown: Check) -> None:
 def test_rows_become_a_frame() -> None:
     frame = Checklist("", (check("pass", "x"), check("fail", "y"))).frame()
     assert list(frame["check"]) == ["y", "x"]
+
+
+def test_the_error_tree_is_drawn_whole() -> None:
+    for module in pkgutil.walk_packages(runbooklib.__path__, "runbooklib."):
+        if ".standin" not in module.name and ".services" not in module.name:  # programs of the containers
+            importlib.import_module(module.name)
+    missing = [e.__name__ for e in RunbookError.__subclasses__() if e.__name__ not in (results.__doc__ or "")]
+    assert missing == []
