@@ -22,15 +22,33 @@ settings.load_profile("noisy")
 
 # By folder: what needs Docker, and what starts real Jupyter kernels; all the rest are unit tests.
 MARKERS = {"testbed": "testbed", "fidelity": "testbed", "jupyterlab": "testbed", "kernels": "kernels"}
+TESTED: list[str] = []
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Images are made before the first test, where their progress can be seen."""
+    if session.config.option.markexpr == "testbed" and not hasattr(session.config, "workerinput"):
+        from runbooklib.testbed import engine, world  # noqa: PLC0415 - unit tests need no Docker
+
+        say = session.config.pluginmanager.get_plugin("terminalreporter").write_line
+        TESTED.append(world.prepare(engine.ensure(say), say).description)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which mail server image these results are about."""
+    for image in TESTED:
+        terminalreporter.write_line(f"mail server image tested: {image}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests are marked by the folder they stand in."""
     here = Path(__file__).parent
     for item in items:
-        marker = MARKERS.get(item.path.relative_to(here).parts[0])
-        if marker:
-            item.add_marker(marker)
+        folder = item.path.relative_to(here).parts[0]
+        if folder in MARKERS:
+            item.add_marker(MARKERS[folder])
+        # Two processes side by side: one testbed serves all that need one, the fidelity cases need none.
+        item.add_marker(pytest.mark.xdist_group("fidelity" if folder == "fidelity" else "testbed"))
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ from typing import Any
 
 from rehearsed import Rehearsed
 
+from runbooklib import params
+from runbooklib.params import Site
 from runbooklib.testbed import snapshots, world
 
 ROOT = Path(__file__).parents[1]
@@ -27,6 +29,18 @@ docker ps -a --no-trunc --format '{{{{.ID}}}} {{{{.Image}}}} {{{{.CreatedAt}}}}'
 docker inspect mailserver --format '{{{{.State.StartedAt}}}} {{{{.RestartCount}}}}'
 dpkg-query -W -f '${{Package}} ${{Version}}\\n'
 """
+
+
+def site(**changes: Any) -> Site:
+    """The rehearsal site, with values replaced at dotted paths written with double underscores."""
+    given: Any = params.load(PARAMS).model_dump(mode="json", exclude_none=True)
+    for path, value in changes.items():
+        node = given
+        *parents, last = path.split("__")
+        for part in parents:
+            node = node[int(part) if part.isdigit() else part]
+        node[last] = value
+    return params.load(given)
 
 
 @dataclass(frozen=True)

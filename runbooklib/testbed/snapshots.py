@@ -8,6 +8,7 @@ import dns.exception
 import dns.name
 import dns.query
 import dns.rcode
+import dns.rdataset
 import dns.rdatatype
 import dns.tsig
 import dns.update
@@ -88,32 +89,51 @@ def _copy(docker_engine: docker.DockerClient, plot: Plot, source: str, target: s
         raise SnapshotError(f"{source} could not be copied: {error}") from None
 
 
-def reset_zone(root: Path) -> None:
-    """Takes everything back that was published in the site's zone, by an update as a stage would send it.
+Published = tuple[tuple[dns.name.Name, dns.rdataset.Rdataset], ...]
+
+
+def published(root: Path) -> Published:
+    """What stands in the site's zone beyond its first day: all but the apex NS, SOA and what signing adds."""
+    server = world.required(world.folder_of(root)).dns
+    query, _ = dns.xfr.make_query(dns.zone.Zone(zones.SITE), keyring=_key(server))
+    whole = dns.zone.Zone(zones.SITE)
+    dns.query.inbound_xfr(server.ipv4, whole, query, timeout=5)
+    return tuple(
+        (name, rdataset)
+        for name, node in whole.nodes.items()
+        for rdataset in node.rdatasets
+        if rdataset.rdtype not in SIGNING or (rdataset.rdtype == dns.rdatatype.NS and name != dns.name.empty)
+    )
+
+
+def reset_zone(root: Path, to: Published = ()) -> None:
+    """Puts the site's zone back to its first day, or to what was published then, by an update as a stage sends it.
 
     Raises SnapshotError when the name server does not take the update.
     """
     server = world.required(world.folder_of(root)).dns
-    key = dns.tsig.Key(server.tsig.name, server.tsig.secret, server.tsig.algorithm)
-    update = dns.update.UpdateMessage(zones.SITE, keyring=key)
-    for name, kind in _published(server, key):
-        update.delete(name, kind)
+    update = dns.update.UpdateMessage(zones.SITE, keyring=_key(server))
+    for name, rdataset in published(root):
+        update.delete(name, rdataset.rdtype)
+    for name, rdataset in to:
+        update.add(name, rdataset)
     answer = dns.query.tcp(update, server.ipv4, timeout=5)
     if answer.rcode() != dns.rcode.NOERROR:
         raise SnapshotError(f"the name server refused to reset {zones.SITE}: {dns.rcode.to_text(answer.rcode())}")
+    _forget(root)
 
 
-def _published(server: Dns, key: dns.tsig.Key) -> list[tuple[dns.name.Name, dns.rdatatype.RdataType]]:
-    """What stands in the zone beyond its first day: all but the apex NS, SOA and what signing adds."""
-    query, _ = dns.xfr.make_query(dns.zone.Zone(zones.SITE), keyring=key)
-    whole = dns.zone.Zone(zones.SITE)
-    dns.query.inbound_xfr(server.ipv4, whole, query, timeout=5)
-    return [
-        (name, rdataset.rdtype)
-        for name, node in whole.nodes.items()
-        for rdataset in node.rdatasets
-        if rdataset.rdtype not in SIGNING or (rdataset.rdtype == dns.rdatatype.NS and name != dns.name.empty)
-    ]
+def _forget(root: Path) -> None:
+    """Has the resolver drop what it remembers, as Unbound does when it reads its settings again."""
+    folder = world.folder_of(root)
+    plot = world.plot_of(folder, world.required(folder))
+    resolver = engine.client().containers.get(plot.container("resolver"))
+    resolver.kill("SIGHUP")
+    hosts.await_answer(plot, "resolver", resolver)
+
+
+def _key(server: Dns) -> dns.tsig.Key:
+    return dns.tsig.Key(server.tsig.name, server.tsig.secret, server.tsig.algorithm)
 
 
 def reset_mail(root: Path) -> None:

@@ -136,9 +136,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 def _make(docker_engine: docker.DockerClient, folder: Path, say: Say, *, egress_25: bool) -> State:
     engine.require_reachable(docker_engine)
-    real = mailimage.real(docker_engine, say)
-    images.ensure(docker_engine, (images.SERVICES, images.SERVER, *(() if real else (images.STANDIN,))), say)
-    chosen = real or mailimage.stand_in(docker_engine)
+    chosen = prepare(docker_engine, say)
     tags = _images(docker_engine, chosen, say)
     name = name_of(folder)
     say(f"starting {', '.join(tags)}")
@@ -152,6 +150,13 @@ def _make(docker_engine: docker.DockerClient, folder: Path, say: Say, *, egress_
     state.save(folder, known)
     say(f"the testbed is up: {chosen.description}, network {known.subnet4}")
     return known
+
+
+def prepare(docker_engine: docker.DockerClient, say: Say) -> Image:
+    """Has every image made that a testbed needs, and says which mail server it will hold."""
+    real = mailimage.real(docker_engine, say)
+    images.ensure(docker_engine, (images.SERVICES, images.SERVER, *(() if real else (images.STANDIN,))), say)
+    return real or mailimage.stand_in(docker_engine)
 
 
 def _images(docker_engine: docker.DockerClient, chosen: Image, say: Say) -> dict[str, str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rehearsal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from rehearsal import FINGERPRINT, HERE, PARAMS, ROOT
@@ -27,20 +28,9 @@ SiteOf = Callable[..., Site]
 
 @pytest.fixture
 def site(testbed: Rehearsed, monkeypatch: pytest.MonkeyPatch) -> SiteOf:
-    """The rehearsal site, with values replaced at dotted paths written with double underscores."""
+    """The rehearsal site of the session's testbed."""
     monkeypatch.setenv("RUNBOOK_TESTBED", str(world.folder_of(testbed.root)))
-
-    def made(**changes: Any) -> Site:
-        given: Any = params.load(PARAMS).model_dump(mode="json", exclude_none=True)
-        for path, value in changes.items():
-            node = given
-            *parents, last = path.split("__")
-            for part in parents:
-                node = node[int(part) if part.isdigit() else part]
-            node[last] = value
-        return params.load(given)
-
-    return made
+    return rehearsal.site
 
 
 def blocking(site: Site) -> Check:

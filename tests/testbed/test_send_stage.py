@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from rehearsal import PARAMS
+import rehearsal
 from rehearsed import Rehearsed
 
 from runbooklib import delivery, diagnosis, endpoint, params, probes
@@ -25,20 +25,9 @@ NOBODY = 250  # the last part of an address in the testbed's network that nobody
 
 @pytest.fixture
 def site(deployed: Rehearsed) -> SiteOf:
-    """The rehearsal site, with values replaced at dotted paths written with double underscores."""
-
-    def made(**changes: Any) -> Site:
-        given: Any = params.load(PARAMS).model_dump(mode="json", exclude_none=True)
-        for path, value in changes.items():
-            node = given
-            *parents, last = path.split("__")
-            for part in parents:
-                node = node[int(part) if part.isdigit() else part]
-            node[last] = value
-        return params.load(given)
-
+    """The rehearsal site of the deployed testbed."""
     assert deployed.state
-    return made
+    return rehearsal.site
 
 
 def send(site: Site, wait: float = 30) -> tuple[Checklist, Table]:
