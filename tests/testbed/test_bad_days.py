@@ -78,7 +78,7 @@ def test_a_host_nobody_answers_for_could_not_be_told(site: SiteOf, testbed: Rehe
 def test_a_user_who_may_not_use_docker(site: SiteOf, testbed: Rehearsed) -> None:
     testbed.ssh(
         "id op >/dev/null 2>&1 || useradd -m op; install -d -m 700 -o op /home/op/.ssh; "
-        "install -m 600 -o op /root/.ssh/authorized_keys /home/op/.ssh/authorized_keys"
+        "install -m 600 -o op ~/.ssh/authorized_keys /home/op/.ssh/authorized_keys"
     )
     row = blocking(site(server__ssh__user="op"))
     assert (row.name, row.status) == ("host.root", Status.FAIL)
