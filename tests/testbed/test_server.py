@@ -81,12 +81,12 @@ def offered(testbed: Rehearsed) -> str:
 
 
 def test_bare_again_is_bare_and_keeps_its_identity(testbed: Rehearsed) -> None:
-    testbed.ssh("touch /var/mine /var/lib/docker/mine")
+    testbed.ssh("touch /srv/mine /var/lib/docker/mine")
     snapshots.take(testbed.root, "touched")
     snapshots.reset(testbed.root)
-    assert testbed.ssh("ls /root /var/lib/docker") == "/root:\n\n/var/lib/docker:\n"
+    assert testbed.ssh("ls /srv /var/lib/docker") == "/srv:\n\n/var/lib/docker:\n"
     snapshots.reset(testbed.root, "touched")
-    assert testbed.ssh("ls /root /var/lib/docker") == "/root:\nmine\n\n/var/lib/docker:\nmine\n"
+    assert testbed.ssh("ls /srv /var/lib/docker") == "/srv:\nmine\n\n/var/lib/docker:\nmine\n"
     snapshots.reset(testbed.root)
     with pytest.raises(snapshots.SnapshotError, match="no kept state 'other'"):
         snapshots.reset(testbed.root, "other")
