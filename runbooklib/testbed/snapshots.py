@@ -107,19 +107,21 @@ def published(root: Path) -> Published:
 
 
 def reset_zone(root: Path, to: Published = ()) -> None:
-    """Puts the site's zone back to its first day, or to what was published then, by an update as a stage sends it.
+    """Puts the site's zone back to its first day, or to what was published then, by updates as a stage sends them.
 
-    Raises SnapshotError when the name server does not take the update.
+    Raises SnapshotError when the name server does not take an update.
     """
     server = world.required(world.folder_of(root)).dns
-    update = dns.update.UpdateMessage(zones.SITE, keyring=_key(server))
+    emptied, filled = (dns.update.UpdateMessage(zones.SITE, keyring=_key(server)) for _ in range(2))
     for name, rdataset in published(root):
-        update.delete(name, rdataset.rdtype)
+        emptied.delete(name, rdataset.rdtype)
     for name, rdataset in to:
-        update.add(name, rdataset)
-    answer = dns.query.tcp(update, server.ipv4, timeout=5)
-    if answer.rcode() != dns.rcode.NOERROR:
-        raise SnapshotError(f"the name server refused to reset {zones.SITE}: {dns.rcode.to_text(answer.rcode())}")
+        filled.add(name, rdataset)
+    # Two of them: a CNAME added beside what the same update deletes is ignored in silence (RFC 2136 3.4.2.2).
+    for update in (emptied, filled) if to else (emptied,):
+        answer = dns.query.tcp(update, server.ipv4, timeout=5)
+        if answer.rcode() != dns.rcode.NOERROR:
+            raise SnapshotError(f"the name server refused to reset {zones.SITE}: {dns.rcode.to_text(answer.rcode())}")
     _forget(root)
 
 
