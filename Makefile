@@ -35,7 +35,7 @@ unit: .venv/installed
 
 containers: .venv/installed
 	$(SAY) 'Tests against real servers in containers (Docker Engine and images first, where they are missing)'
-	$(BIN)/pytest -m testbed -n 2 --dist loadgroup -v
+	$(BIN)/pytest -m testbed -v
 
 # Kernels talk over IPC: sockets in a folder that only this user can enter and that goes with JupyterLab.
 notebook: .venv/installed

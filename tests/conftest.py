@@ -27,7 +27,7 @@ TESTED: list[str] = []
 
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Images are made before the first test, where their progress can be seen."""
-    if session.config.option.markexpr == "testbed" and not hasattr(session.config, "workerinput"):
+    if session.config.option.markexpr == "testbed":
         from runbooklib.testbed import engine, world  # noqa: PLC0415 - unit tests need no Docker
 
         say = session.config.pluginmanager.get_plugin("terminalreporter").write_line
@@ -40,7 +40,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"mail server image tested: {image}")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests are marked by the folder they stand in."""
     here = Path(__file__).parent
@@ -48,8 +47,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(here).parts[0]
         if folder in MARKERS:
             item.add_marker(MARKERS[folder])
-        # Two processes side by side: one testbed serves all that need one, the fidelity cases need none.
-        item.add_marker(pytest.mark.xdist_group("fidelity" if folder == "fidelity" else "testbed"))
 
 
 @pytest.fixture(scope="session")

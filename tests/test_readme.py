@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -43,3 +44,11 @@ def test_paths_in_commands_exist() -> None:
 
 def test_nothing_of_one_machine_stands_in_it() -> None:
     assert not re.search(r"/(root|home|work)/", README)
+
+
+def test_the_benchmark_table_is_the_last_one_measured() -> None:
+    for figure in json.loads((ROOT / "tests" / "bench" / "latest.json").read_text()):
+        cells = (figure["name"], figure["ours"], figure["peer"], figure["peer_name"], figure["ratio"])
+        name, ours, peer, peer_name, ratio = map(str, cells)
+        unit = figure["unit"]
+        assert f"| {name} | {ours} {unit} | {peer} {unit} ({peer_name}) | {ratio} |" in README
