@@ -23,7 +23,8 @@ from runbooklib.results import Change, Check, Checklist, Outcome, Plan, RunbookE
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # what it logs, our errors say in better words
 
 CONNECT_SECONDS = 10.0
-SESSIONS = 8  # side by side on one connection; sshd's MaxSessions allows 10 where nobody changed it
+OPEN_CONNECT_FAILED = 2  # RFC 4254 5.1
+SESSIONS = 6  # side by side on one connection; sshd's MaxSessions allows 10 where nobody changed it
 MARK = "--runbook-fact--"
 # The length is compared before the rename: a connection that breaks half-way must not leave half a file in place.
 WRITE = """set -e; mkdir -p "$(dirname "$1")"; umask 077; t=$(mktemp "$1.XXXXXX"); trap 'rm -f "$t"' EXIT HUP INT TERM
@@ -118,7 +119,7 @@ class Host:
         transport = self.client.get_transport()
         if transport is None:
             raise EOFError("not connected")
-        with self.sessions, transport.open_session(timeout=CONNECT_SECONDS) as channel:
+        with self.sessions, _session(transport) as channel:
             channel.settimeout(timeout)
             channel.exec_command(command)
             errors = bytearray()
@@ -171,6 +172,18 @@ class Host:
             threading.Thread(target=work, args=(theirs, channel), daemon=True).start()
         ours.settimeout(timeout)
         return ours
+
+
+def _session(transport: paramiko.Transport) -> paramiko.Channel:
+    """A session; sshd refuses one more than MaxSessions, and counts one for a moment after we closed it."""
+    for pause in (0.1, 0.3, 1.0):
+        try:
+            return transport.open_session(timeout=CONNECT_SECONDS)
+        except paramiko.ChannelException as error:
+            if error.code != OPEN_CONNECT_FAILED:
+                raise
+            time.sleep(pause)
+    return transport.open_session(timeout=CONNECT_SECONDS)
 
 
 def _refusal(error: paramiko.ChannelException, address: str, port: int, seconds: float) -> OSError:
