@@ -32,6 +32,12 @@ LISTENER = (
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _bare(testbed: Rehearsed) -> None:
+    """Other tests may have left it deployed."""
+    snapshots.reset(testbed.root)
+
+
 def test_only_the_key_opens_it(testbed: Rehearsed) -> None:
     assert testbed.ssh("id -un").strip() == "root"
     with paramiko.Transport((testbed.state.server.ipv4, 22)) as transport:
@@ -81,12 +87,12 @@ def offered(testbed: Rehearsed) -> str:
 
 
 def test_bare_again_is_bare_and_keeps_its_identity(testbed: Rehearsed) -> None:
-    testbed.ssh("touch /srv/mine /var/lib/docker/mine")
+    testbed.ssh("touch /media/mine /var/lib/docker/mine")
     snapshots.take(testbed.root, "touched")
     snapshots.reset(testbed.root)
-    assert testbed.ssh("ls /srv /var/lib/docker") == "/srv:\n\n/var/lib/docker:\n"
+    assert testbed.ssh("ls /media /var/lib/docker") == "/media:\n\n/var/lib/docker:\n"
     snapshots.reset(testbed.root, "touched")
-    assert testbed.ssh("ls /srv /var/lib/docker") == "/srv:\nmine\n\n/var/lib/docker:\nmine\n"
+    assert testbed.ssh("ls /media /var/lib/docker") == "/media:\nmine\n\n/var/lib/docker:\nmine\n"
     snapshots.reset(testbed.root)
     with pytest.raises(snapshots.SnapshotError, match="no kept state 'other'"):
         snapshots.reset(testbed.root, "other")
