@@ -73,7 +73,6 @@ class Answer:
     status: int
     out: str
     err: str = ""
-    seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
@@ -100,7 +99,6 @@ class Host:
 
         Raises CommandError when it fails and `check` is set, and when it takes longer than `timeout` seconds.
         """
-        started = time.monotonic()
         command = shlex.join([*self.prefix, "env", "LC_ALL=C", *argv])
         try:
             data = stdin.encode() if isinstance(stdin, str) else stdin or b""
@@ -109,7 +107,7 @@ class Host:
             raise CommandError(f"`{_short(argv)}` did not end within {timeout:.0f} s") from None
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise UnreachableError(f"the SSH connection broke during `{_short(argv)}`: {error}") from None
-        answer = Answer(status, out, err, time.monotonic() - started)
+        answer = Answer(status, out, err)
         if check and not answer.ok:
             said = (answer.err or answer.out).strip()[-2000:]
             raise CommandError(f"`{_short(argv)}` ended with status {answer.status}: {said}")

@@ -34,10 +34,10 @@ def locate(path: str | Path) -> Path:
     return project_root() / wanted
 
 
-def testbed_folder() -> Path:
-    """The folder of this checkout's testbed; RUNBOOK_TESTBED names another one."""
+def testbed_folder(root: Path) -> Path:
+    """The folder of a checkout's testbed; RUNBOOK_TESTBED names another place."""
     named = os.environ.get("RUNBOOK_TESTBED")
-    return Path(named) if named else project_root() / ".testbed"
+    return Path(named) if named else root / ".testbed"
 
 
 def testbed_state() -> dict[str, Any]:
@@ -45,7 +45,7 @@ def testbed_state() -> dict[str, Any]:
 
     Raises TestbedMissingError when none is up.
     """
-    path = testbed_folder() / "state.json"
+    path = testbed_folder(project_root()) / "state.json"
     try:
         state: dict[str, Any] = json.loads(path.read_text())
     except FileNotFoundError:

@@ -16,6 +16,7 @@ from pathlib import Path
 import docker
 from docker.errors import APIError, NotFound
 
+from runbooklib.places import testbed_folder
 from runbooklib.testbed import contents, engine, hosts, images, mailimage, network, state
 from runbooklib.testbed.engine import Say
 from runbooklib.testbed.hosts import NAMES, HostStartError, Plot
@@ -37,9 +38,8 @@ class HostStatus:
 
 
 def folder_of(root: Path) -> Path:
-    """Where a checkout's testbed keeps its state; RUNBOOK_TESTBED names another place."""
-    named = os.environ.get("RUNBOOK_TESTBED")
-    return (Path(named) if named else root / ".testbed").resolve()
+    """Where a checkout's testbed keeps its state, whole, as its name is made from it."""
+    return testbed_folder(root).resolve()
 
 
 def name_of(folder: Path) -> str:
