@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,7 +33,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         from runbooklib.testbed import engine, world  # noqa: PLC0415 - unit tests need no Docker
 
         say = session.config.pluginmanager.get_plugin("terminalreporter").write_line
-        TESTED.append(world.prepare(engine.ensure(say), say).description)
+        with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+            found = engine.ensure(say)
+            gc.collect()  # docker-py leaves the sockets of connections that failed to the collector
+        TESTED.append(world.prepare(found, say).description)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -28,6 +28,7 @@ from runbooklib.testbed import engine, world
 from runbooklib.testbed.hosts import Plot
 from runbooklib.testbed.state import Account, State
 
+SERVING = 60
 ARRIVAL = 15  # seconds a message may take between two hosts on one machine
 
 
@@ -108,6 +109,20 @@ class Rehearsed:
                     return parsed
                 time.sleep(0.2)
         raise AssertionError(f"no message {subject!r} arrived within {ARRIVAL} s")
+
+    def await_mail(self) -> None:
+        """Waits until the deployed server greets on 587: Postfix is the last that its container starts."""
+        until = time.monotonic() + SERVING
+        while not self._greets():
+            assert time.monotonic() < until, f"the mail server does not greet within {SERVING} s"
+            time.sleep(0.2)
+
+    def _greets(self) -> bool:
+        try:
+            smtplib.SMTP(self.state.server.ipv4, 587, timeout=5).quit()
+        except (OSError, smtplib.SMTPException):
+            return False
+        return True
 
     def ssh(self, command: str) -> str:
         """The output of a command on the server, over SSH with its key pinned; fails with the command."""

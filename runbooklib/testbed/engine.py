@@ -148,11 +148,10 @@ def _start(say: Say) -> None:
 
 
 def _start_without_systemd() -> None:
-    """A daemon of its own session, so that it outlives the command that needed it."""
+    """A daemon in a session of its own and nobody's child, so that it outlives the command that needed it."""
     with LOG.open("ab") as log:
-        subprocess.Popen(  # noqa: S603, RUF100 - fixed argv
-            ["dockerd"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-        )
+        argv = ["setsid", "--fork", "dockerd"]
+        subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, check=True)
 
 
 def _await_answer() -> None:

@@ -40,6 +40,7 @@ def deployed(testbed: Rehearsed, rehearsal: Rehearsal, monkeypatch: pytest.Monke
     """The testbed with its server as the rehearsal left it, for tests that break something and put it back."""
     assert rehearsal.applied.status == 0, rehearsal.applied.output
     monkeypatch.setenv("RUNBOOK_TESTBED", str(world.folder_of(testbed.root)))
+    testbed.await_mail()
     return testbed
 
 
