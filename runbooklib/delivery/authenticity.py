@@ -107,7 +107,7 @@ def _unless_passed(status: Status, fix: str) -> str:
 
 def _dkim(about: str, proof: Proof, domain: Domain, relay: Relay | None) -> Iterator[Check]:
     """One row for each signature that must be there or is; a broken one only warns where another stands in for it."""
-    wanted = [domain.dkim.selector, *(d.selector for d in relay.dkim)] if relay else [domain.dkim.selector]
+    wanted = [domain.dkim.selector, *(d.selector for d in (relay.keys_for(domain.name) if relay else ()))]
     present = {s.selector for s in proof.signed}
     for selector in wanted:
         if selector not in present:

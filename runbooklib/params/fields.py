@@ -6,6 +6,7 @@ import ipaddress
 import re
 from functools import partial
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
@@ -103,6 +104,18 @@ def matching(pattern: re.Pattern[str], expected: str, value: str) -> str:
     return value
 
 
+def _addresses(value: object) -> object:
+    """One address may stand without brackets."""
+    return [value] if isinstance(value, str) else value
+
+
+def _url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme != "https" or not parts.hostname or parts.query or parts.fragment:
+        raise refuse("url", "expected an address such as https://api.example.org")
+    return value.rstrip("/")
+
+
 Text = Annotated[str, BeforeValidator(_text)]
 Name = Annotated[Text, AfterValidator(_name)]
 Address = Annotated[Text, AfterValidator(_address)]
@@ -112,6 +125,8 @@ IP = Annotated[Text, AfterValidator(_any_ip)]
 HostName = Annotated[Text, AfterValidator(_host)]
 Fingerprint = Annotated[Text, AfterValidator(_fingerprint)]
 Reference = Annotated[Secret, BeforeValidator(_secret), PlainSerializer(str)]
+Addresses = Annotated[tuple[Address, ...], BeforeValidator(_addresses), Field(min_length=1)]
+Url = Annotated[Text, AfterValidator(_url)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Selector = Annotated[Text, AfterValidator(partial(matching, re.compile(rf"^{LABEL}(\.{LABEL})*$"), "a DKIM selector"))]
 Directory = Annotated[

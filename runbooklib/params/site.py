@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from runbooklib.params.fields import (
     IP,
     Address,
+    Addresses,
     Directory,
     Duration,
     Fingerprint,
@@ -25,6 +26,7 @@ from runbooklib.params.fields import (
     Reference,
     Selector,
     Text,
+    Url,
     matching,
     refuse,
 )
@@ -94,11 +96,12 @@ class Mailbox(Model):
 
 
 class Dkim(Model):
-    """The server's own signing key."""
+    """The server's own signing key; another selector means another key, and the old one is retired."""
 
     selector: Selector = "mail"
     size: Literal[1024, 2048, 4096] = 2048
-    retire_after: Duration = "7d"
+    ed25519: Selector | None = None  # selector of a second key (RFC 8463), where the server can sign with two
+    retire_after: Duration = "7d"  # how long mail signed with the old key may be on its way
 
 
 class Dmarc(Model):
@@ -114,8 +117,9 @@ class Domain(Model):
     name: Name
     relay: Text  # a name under relays, or direct
     mailboxes: tuple[Mailbox, ...] = ()
-    aliases: dict[Address, Address] = Field(default_factory=dict)
+    aliases: dict[Address, Addresses] = Field(default_factory=dict)
     catch_all: Address | None = None
+    forward: Text | None = None  # direct, or a relay: by what mail leaves that an alias sends on to others
     refuse: tuple[Address, ...] = ()
     dkim: Dkim = Dkim()
     dmarc: Dmarc = Dmarc()
@@ -139,6 +143,7 @@ class RelayDkim(Model):
     """A DKIM record the relay wants in our zone: a CNAME, or the TXT value."""
 
     selector: Selector
+    domain: Name | None = None  # the one it is for; None: every domain this relay sends for
     cname: Name | None = None
     value: Text | None = None
 
@@ -158,12 +163,16 @@ class Relay(Model):
     tls: Literal["starttls", "implicit"] | None = None
     username: Text | None = None
     password: Reference | None = None
-    api_key: Reference | None = None
+    api: Url | None = None  # the provider's API where it is not the provider's usual one
+    api_user: Text | None = None  # MXRoute's panel user, who goes with api_key
+    api_key: Reference | None = None  # manages domains; never leaves this machine
     ca: Text | None = None  # PEM of a private CA; None: the public ones
     spf: Text | None = None  # the mechanism that names the relay's pool, e.g. include:spf.example.net
     return_path: Text | None = None  # label the relay puts MAIL FROM under, e.g. send
     region: Text | None = None
     dkim: tuple[RelayDkim, ...] = ()
+    forwards: bool | None = None  # whether it takes mail of foreign authors; None: as the provider is known to
+    retire_after: Duration = "7d"  # how long its records and login stay once no domain sends through it
 
     @model_validator(mode="before")
     @classmethod
@@ -187,6 +196,17 @@ class Relay(Model):
     def mode(self) -> Literal["starttls", "implicit"]:
         """How TLS begins: as said, else by the port (RFC 8314 3)."""
         return self.tls or ("implicit" if self.port in IMPLICIT_TLS else "starttls")
+
+    @property
+    def takes_forwards(self) -> bool:
+        """Whether it sends what others wrote; all on Amazon SES check the author address, Resend among them."""
+        if self.forwards is not None:
+            return self.forwards
+        return self.provider != "resend" and not (self.host or "").endswith(".amazonaws.com")
+
+    def keys_for(self, domain: str) -> tuple[RelayDkim, ...]:
+        """The DKIM records params name for a domain."""
+        return tuple(d for d in self.dkim if d.domain in {None, domain})
 
 
 PRESETS: dict[object, dict[str, Any]] = {
@@ -286,11 +306,13 @@ class Site(Model):
         boxes = {m.address for d in self.domains for m in d.mailboxes}
         said = [] if boxes else ["domains: expected at least one mailbox; without one the mail server does not start"]
         for i, domain in enumerate(self.domains):
-            wanted = {"catch_all": domain.catch_all, **{f"aliases.{a}": t for a, t in domain.aliases.items()}}
+            wanted = {f"aliases.{a}": targets for a, targets in domain.aliases.items()}
+            wanted |= {"catch_all": (domain.catch_all,)} if domain.catch_all else {}
             said += [
                 f"domains[{i}].{what}: {target} is not a mailbox of this site"
-                for what, target in wanted.items()
-                if target is not None and target not in boxes
+                for what, targets in wanted.items()
+                for target in targets
+                if target not in boxes
             ]
         return said
 
@@ -312,6 +334,14 @@ class Site(Model):
     def used_relays(self) -> dict[str, Relay]:
         """The relays that send for a domain, in the order of the domains."""
         return {d.relay: self.relays[d.relay] for d in self.domains if d.relay != "direct"}
+
+    def domain(self, name: str) -> Domain:
+        """The mail domain of that name."""
+        return next(d for d in self.domains if d.name == name)
+
+    def relay_of(self, domain: Domain) -> Relay | None:
+        """The relay that sends for a domain; None: it sends directly."""
+        return None if domain.relay == "direct" else self.relays[domain.relay]
 
     @property
     def rehearsed(self) -> bool:

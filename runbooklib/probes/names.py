@@ -23,8 +23,8 @@ def probes(site: Site) -> Iterator[tuple[str, Callable[[], Any]]]:
         yield f"mx {domain.name}", partial(_mx, site, domain.name)
         yield f"spf {domain.name}", partial(_texts, site, domain.name, "v=spf1")
         yield f"dmarc {domain.name}", partial(_texts, site, f"_dmarc.{domain.name}", "v=DMARC1")
-        relay = site.relays.get(domain.relay)
-        for selector in (domain.dkim.selector, *(d.selector for d in (relay.dkim if relay else ()))):
+        relay = site.relay_of(domain)
+        for selector in (domain.dkim.selector, *(d.selector for d in (relay.keys_for(domain.name) if relay else ()))):
             name = f"{selector}._domainkey.{domain.name}"
             yield f"dkim {name}", partial(_texts, site, name, "")
 

@@ -25,11 +25,12 @@ def records(site: Site) -> tuple[Wanted, ...]:
 
 def _keys(domain: Domain, relay: Relay) -> Iterator[Wanted]:
     why = f"the key {domain.relay} signs with for {domain.name}; it aligns, so DMARC passes by it"
-    for dkim in relay.dkim:
+    keys = relay.keys_for(domain.name)
+    for dkim in keys:
         name = f"{dkim.selector}._domainkey.{domain.name}"
         kind, value = ("CNAME", dkim.cname) if dkim.cname else ("TXT", dkim.value or "")
         yield Wanted(name, kind, (value,), TTL, why, "RFC 6376 3.6.2", STAGE)
-    if not relay.dkim and relay.provider in SELECTORS:
+    if not keys and relay.provider in SELECTORS:
         yield Wanted(
             f"{SELECTORS[relay.provider]}._domainkey.{domain.name}", "TXT", (), TTL, why, "RFC 6376 3.6.2", STAGE
         )

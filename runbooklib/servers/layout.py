@@ -154,7 +154,8 @@ def aliases(site: Site) -> dict[str, str]:
     for domain in site.domains:
         target = owner(site, domain)
         required = {f"{local}@{domain.name}": target for local in REQUIRED_LOCAL_PARTS}
-        found |= {a: t for a, t in required.items() if a not in site.mailboxes} | domain.aliases
+        found |= {a: t for a, t in required.items() if a not in site.mailboxes}
+        found |= {alias: ",".join(targets) for alias, targets in domain.aliases.items()}
     return found | {f"@{d.name}": d.catch_all for d in site.domains if d.catch_all}
 
 
