@@ -65,10 +65,9 @@ def test_ipv6_clients_keep_their_address_where_the_server_has_one() -> None:
 
 
 def test_the_environment_is_plain_and_holds_no_secret() -> None:
-    lines = layout.environment(make()) + layout.relay_environment(make().used_relays)
+    lines = layout.environment(make())
     assert all(line.count("=") >= 1 and '"' not in line and "'" not in line for line in lines)
     assert "SSL_TYPE=manual" in lines  # empty means password logins in clear text
-    assert "DEFAULT_RELAY_HOST=[smtp.example.net]:587" in lines
     assert not [line for line in lines if "PASSWORD" in line]
 
 
@@ -96,25 +95,6 @@ def test_mailboxes_are_answered_first_only_beside_a_catch_all(catch_all: str | N
 
 def test_refused_addresses_answer_550_5_1_1() -> None:
     assert layout.refusals(make()) == ["leaked@lantern.example 550 5.1.1 User unknown"]
-
-
-def test_tls_to_the_relay_is_verified_and_its_own_ca_is_named() -> None:
-    site = make(relays__office__ca="ca.pem")
-    lines = layout.relay_main_cf(site.used_relays)
-    assert lines[0] == ("smtp_tls_policy_maps = inline:{ { [smtp.example.net]:587 = secure match=smtp.example.net } }")
-    assert lines[1].startswith("smtp_tls_CAfile = ")
-    assert "smtp_tls_wrappermode = yes" not in lines
-
-
-def test_implicit_tls_needs_the_wrapper_mode() -> None:
-    site = make(relays__office__port=465)
-    assert "smtp_tls_wrappermode = yes" in layout.relay_main_cf(site.used_relays)
-
-
-@pytest.mark.parametrize("password", ["plain-enough", "q\"uo'te$ #x", "co:lon:s", "pä ss wörd"])
-def test_the_login_map_keeps_the_password_as_it_is(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OFFICE_SMTP", password)
-    assert layout.logins(make().used_relays) == f"[smtp.example.net]:587 u:{password}\n"
 
 
 def test_differences_are_short() -> None:

@@ -124,7 +124,7 @@ def routes(site: Site) -> dict[str, str]:
     seen = servers.routes(site)
     if seen.state.container is None:
         raise UnseenError("no container")
-    return seen.current
+    return dict(seen.current)
 
 
 def keys(site: Site) -> dict[str, str]:

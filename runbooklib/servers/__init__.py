@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from runbooklib import host
 from runbooklib.params import Site
 from runbooklib.records import TTL, Desired, Wanted
-from runbooklib.results import Checklist, Outcome, Plan, Shown, Status, Table
+from runbooklib.results import Checklist, Outcome, Plan, Status
 from runbooklib.servers import docker_mailserver as dms
-from runbooklib.servers import doors, routing, signer
+from runbooklib.servers import doors, nexthops, retired, routing, signer, switching
 from runbooklib.servers.docker_mailserver import Server, State
+from runbooklib.servers.layout import RETIRED
+from runbooklib.servers.retired import Retired
+from runbooklib.servers.switching import Standing
 
 apply = host.apply
 
@@ -36,37 +39,35 @@ def verify(site: Site, done: Outcome, wait: float) -> Checklist:
     return doors.verify(site, done, wait)
 
 
-@dataclass(frozen=True)
-class Routes(Shown):
-    """Which way each domain's mail leaves today, and the files that say so."""
-
-    state: State
-    current: dict[str, str]  # domain -> next hop; empty: directly
-
-    def parts(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
-        nowhere = "directly" if self.state.container else "nowhere: no mail server yet"
-        return "routes today", ("domain", "leaves by"), [(d, hop or nowhere) for d, hop in self.current.items()]
-
-    def data(self) -> dict[str, Any]:
-        title, columns, rows = self.parts()
-        return Table(title, columns, tuple(rows)).data()
+def routes(site: Site) -> Standing:
+    """Stage 02: Postfix's own answer to where each domain's mail leaves, and what waits in its queue."""
+    effective, have = routing.effective(site), dms.observe(site)
+    current = {d.name: effective.hop(d.name) for d in site.domains}
+    queued = routing.queued(site) if have.container else ()
+    return Standing(have, current, effective.way(nexthops.NULL), queued)
 
 
-def routes(site: Site) -> Routes:
-    """Stage 02: Postfix's own answer to where each domain's mail leaves."""
-    effective = routing.effective(site)
-    return Routes(dms.observe(site), {d.name: effective.hop(d.name) for d in site.domains})
+def plan_routes(site: Site, have: Standing, proofs: Checklist, null: str, leaving: Iterable[Retired] = ()) -> Plan:
+    """Stage 02: the switch to the relays; a domain that a proof still waits for keeps its route."""
+    return switching.plan(site, have, null, _waiting(site, proofs), leaving)
 
 
-def plan_routes(site: Site, have: Routes, proofs: Checklist) -> Plan:
-    """Stage 02: the switch to the relays, held while a relay does not accept a domain yet."""
-    waiting = sorted({c.waits_for for c in proofs if c.status is Status.PENDING and c.waits_for})
-    return dms.plan_routes(site, have.state, f"known after {waiting[-1]}" if waiting else "")
-
-
-def verify_routes(site: Site, done: Outcome, wait: float) -> Checklist:
+def verify_routes(site: Site, done: Outcome, proofs: Checklist, null: str, wait: float) -> Checklist:
     """Stage 02: what Postfix will really use."""
-    return routing.verify(site, done, wait)
+    waiting = _waiting(site, proofs)
+    return routing.verify(site, done, nexthops.wanted(site, null, dict.fromkeys(waiting, "")), waiting, wait)
+
+
+def _waiting(site: Site, proofs: Checklist) -> dict[str, str]:
+    """For each domain that may not switch yet the stage it waits for."""
+    pending = {c.name.partition(" ")[2]: c.waits_for for c in proofs if c.status is Status.PENDING and c.waits_for}
+    return {d.name: pending[d.name] for d in site.domains if d.name in pending}
+
+
+def expired(site: Site) -> tuple[Retired, ...]:
+    """The relays and keys that were left and that nothing needs any more."""
+    have, now = routes(site), datetime.now(UTC)
+    return tuple(e for e in retired.parse(have.state.text(RETIRED) or "") if switching.over(e, have.queued, now))
 
 
 def plan_keys(site: Site, have: State) -> Plan:

@@ -19,16 +19,26 @@ from typing import Any
 
 from runbooklib import host, signing
 from runbooklib.host import Answer, CommandChange, FileChange, Host
-from runbooklib.params import Domain, Relay, Site
+from runbooklib.params import Domain, Site
 from runbooklib.places import locate
 from runbooklib.records.texts import TagError
 from runbooklib.results import Change, Plan, RunbookError, Shown, Table
 from runbooklib.servers import engine, layout
 from runbooklib.servers.engine import Engine
 
-BOOTSTRAP, RELAY = "01-bootstrap", "02-relay"
-TEXTS = (layout.COMPOSE, layout.ENV, layout.MAIN_CF, layout.PATCHES, layout.VIRTUAL, layout.SELF, layout.REFUSE)
-SEALED = (layout.CERTIFICATE, layout.KEY, layout.LOGINS, layout.RELAY_CA, layout.RELAY_MAP)
+BOOTSTRAP = "01-bootstrap"
+TEXTS = (
+    layout.COMPOSE,
+    layout.ENV,
+    layout.MAIN_CF,
+    layout.PATCHES,
+    layout.VIRTUAL,
+    layout.SELF,
+    layout.REFUSE,
+    layout.RELAY_MAP,
+    layout.RETIRED,
+)
+SEALED = (layout.CERTIFICATE, layout.KEY, layout.LOGINS, layout.RELAY_CA)
 SECRET_MODE = 0o600
 FOLDERS = ("config", "certs", "mail-data", "mail-state", "mail-logs")
 
@@ -185,11 +195,11 @@ def plan(site: Site, have: State) -> Plan:
         *engine.installation(have.engine, ipv6=site.server.ipv6 is not None),
         *_folders(site, have),
         *_certificates(site, have),
-        *_files(site, have, bootstrap_files(site, have)),
+        *files_changes(site, have, bootstrap_files(site, have)),
         *_image(site, have),
         *_mailboxes(site, have),
         *_missing_keys(site, have),
-        *_container_change(site, have, bootstrap_files(site, have)),
+        *container_change(site, have, bootstrap_files(site, have)),
     ]
     return Plan(f"mail server on {site.server.hostname}", tuple(changes), tuple(_refusals(site, have)))
 
@@ -249,8 +259,8 @@ def _certificates(site: Site, have: State) -> list[Change]:
     given = {layout.KEY: (site.mail.tls.key, SECRET_MODE), layout.CERTIFICATE: (site.mail.tls.certificate, 0o644)}
     changes: list[Change] = []
     for relative, (source, mode) in given.items():
-        content = _local(source)
-        if not _same(have, relative, content, mode):
+        content = material(source)
+        if not same(have, relative, content, mode):
             before = "another" if relative in have.files else "absent"
             why = f"TLS for {site.server.hostname}"
             target = path(site, relative)
@@ -258,7 +268,11 @@ def _certificates(site: Site, have: State) -> list[Change]:
     return changes
 
 
-def _local(source: str) -> bytes:
+def material(source: str) -> bytes:
+    """A file of this machine that params name.
+
+    Raises MaterialError when it cannot be read.
+    """
     try:
         return locate(source).read_bytes()
     except OSError as error:
@@ -271,17 +285,18 @@ class MaterialError(RunbookError):
     """A file named in params, which is to be uploaded, cannot be read."""
 
 
-def _same(have: State, relative: str, content: bytes, mode: int) -> bool:
+def same(have: State, relative: str, content: bytes, mode: int) -> bool:
+    """Whether a file stands with this content and mode."""
     fact = have.files.get(relative)
     return fact is not None and fact.digest == hashlib.sha256(content).hexdigest() and fact.mode == mode
 
 
-def _files(site: Site, have: State, want: Mapping[str, bytes], why: str = "") -> list[Change]:
+def files_changes(site: Site, have: State, want: Mapping[str, bytes], why: str = "") -> list[Change]:
     """A change for each text file that differs."""
     changes: list[Change] = []
     for relative, content in want.items():
         mode = 0o755 if relative == layout.PATCHES else 0o644
-        if _same(have, relative, content, mode):
+        if same(have, relative, content, mode):
             continue
         old, target = have.text(relative), path(site, relative)
         after = layout.difference(old, content.decode())
@@ -303,7 +318,6 @@ REASONS = {
     layout.VIRTUAL: "aliases, catch-alls, postmaster@ and abuse@ (RFC 5321 4.5.1, RFC 2142)",
     layout.REFUSE: "addresses answered 550 5.1.1 in spite of a catch-all",
     layout.SELF: "each mailbox keeps its own mail beside a catch-all",
-    layout.RELAY_CA: "the CA that issued the relay's certificate",
 }
 
 
@@ -362,15 +376,14 @@ def make_key(site: Site, have: State, domain: Domain) -> Change:
     return CommandChange(41, f"DKIM key {name}", "absent", f"RSA {domain.dkim.size}", why, argv=argv)
 
 
-def _container_change(site: Site, have: State, want: Mapping[str, bytes]) -> list[Change]:
+def container_change(site: Site, have: State, want: Mapping[str, bytes]) -> list[Change]:
     """`up -d` when there is no container, it does not run, or it was made with another configuration."""
     digest = re.search(rf"{re.escape(layout.DIGEST)}: '?([0-9a-f]+)'?", want[layout.COMPOSE].decode())
     current = have.container
     new_key = bool(_missing_keys(site, have))
-    same = (
-        current and digest and current.digest == digest[1] and _same(have, layout.COMPOSE, want[layout.COMPOSE], 0o644)
-    )
-    if current and current.state == "running" and same and not new_key:
+    made_so = current and digest and current.digest == digest[1]
+    unchanged = made_so and same(have, layout.COMPOSE, want[layout.COMPOSE], 0o644)
+    if current and current.state == "running" and unchanged and not new_key:
         return []
     force = new_key and current is not None
     return [up(site, current, force=force)]
@@ -416,57 +429,6 @@ class Server:
         return [found] if found else []
 
 
-def plan_routes(site: Site, have: State, held: str) -> Plan:
-    """Stage 02: what makes each domain leave by its relay, in the order login, policy, route.
-
-    `held` says why it must wait, e.g. because a relay does not know the domain yet.
-    """
-    title = "routes"
-    if have.container is None:
-        return Plan(title, held=f"known after {BOOTSTRAP}")
-    relays = site.used_relays
-    want = relay_files(site, have, relays)
-    changes = [
-        *_files(site, have, want, "mail leaves by the relay, over verified TLS"),
-        *_sealed_files(site, have, relays),
-        *_container_change(site, have, want),
-    ]
-    return Plan(title, tuple(changes), tuple(_impossible(site)), held)
-
-
-def _impossible(site: Site) -> list[str]:
-    """What docker-mailserver cannot do with these routes."""
-    relayed = {d.relay for d in site.domains}
-    said = []
-    if "direct" in relayed and len(relayed) > 1:
-        said.append("domains that send directly beside relayed ones are not supported: DEFAULT_RELAY_HOST takes both")
-    modes = {r.mode for r in site.used_relays.values()}
-    if len(modes) > 1:
-        said.append(
-            "relays on implicit TLS beside relays on STARTTLS are not supported: the wrapper mode is one for all"
-        )
-    return said
-
-
-def _sealed_files(site: Site, have: State, relays: Mapping[str, Relay]) -> list[Change]:
-    """The logins, and the sender map where there is more than one relay to choose from."""
-    changes: list[Change] = []
-    content = layout.logins(relays).encode()
-    if content and not _same(have, layout.LOGINS, content, SECRET_MODE):
-        before = "other logins" if layout.LOGINS in have.files else "absent"
-        after = f"login for {', '.join(layout.next_hop(r) for r in relays.values() if r.password)}, root only"
-        why = "Postfix logs in only where the map's key equals the next hop byte for byte"
-        target = path(site, layout.LOGINS)
-        changes.append(FileChange(21, target, before, after, why, path=target, content=content, mode=SECRET_MODE))
-    senders = "".join(f"{line}\n" for line in layout.sender_map(site)).encode() if len(relays) > 1 else b""
-    if (senders or layout.RELAY_MAP in have.files) and not _same(have, layout.RELAY_MAP, senders, 0o644):
-        target, after = path(site, layout.RELAY_MAP), senders.decode().strip() or "empty"
-        before = "another map" if layout.RELAY_MAP in have.files else "absent"
-        why = "each domain leaves by its own relay (sender_dependent_relayhost_maps)"
-        changes.append(FileChange(21, target, before, after, why, path=target, content=senders))
-    return changes
-
-
 def plan_keys(site: Site, have: State) -> Plan:
     """Stage 03: keys that are missing, and a new container where the running signer does not use one."""
     if have.container is None:
@@ -475,15 +437,3 @@ def plan_keys(site: Site, have: State) -> Plan:
     stale = [d.name for d in site.domains if (d.name, d.dkim.selector) not in have.live]
     renew = [up(site, have.container, force=True)] if stale else []
     return Plan("DKIM keys", (*missing, *renew))
-
-
-def relay_files(site: Site, have: State, relays: Mapping[str, Relay]) -> dict[str, bytes]:
-    """The files of stage 02, beside what stage 01 and the administrator wrote."""
-    ca = b"".join(_local(r.ca) for r in relays.values() if r.ca)
-    files = {
-        layout.ENV: layout.with_block(have.text(layout.ENV) or "", RELAY, layout.relay_environment(relays)).encode(),
-        layout.MAIN_CF: layout.with_block(
-            have.text(layout.MAIN_CF) or "", RELAY, layout.relay_main_cf(relays)
-        ).encode(),
-    }
-    return with_compose(site, have, files | ({layout.RELAY_CA: ca} if ca else {}))

@@ -13,7 +13,7 @@ from ipaddress import IPv6Address, IPv6Network
 
 import yaml
 
-from runbooklib.params import Domain, Relay, Site
+from runbooklib.params import Domain, Site
 
 CONTAINER = "mailserver"
 CONFIG = "/tmp/docker-mailserver"  # noqa: S108 - where the image expects its configuration
@@ -26,7 +26,7 @@ PATCHES, VIRTUAL, SELF, REFUSE = (
     "config/refuse.cf",
 )
 LOGINS, RELAY_CA, ACCOUNTS = "config/postfix-sasl-password.cf", "config/relay-ca.pem", "config/postfix-accounts.cf"
-RELAY_MAP = "config/postfix-relaymap.cf"
+RELAY_MAP, RETIRED = "config/postfix-relaymap.cf", "config/runbook-retired.yaml"
 NEEDS_NEW_CONTAINER = (ENV, MAIN_CF, PATCHES, RELAY_CA)
 REQUIRED_LOCAL_PARTS = ("postmaster", "abuse")  # RFC 5321 4.5.1, RFC 2142 4 and 2
 DIGEST = "org.mail-runbooks.configuration"
@@ -55,11 +55,6 @@ def outside(text: str, owner: str) -> list[str]:
     """The lines that are not the owner's, comments and empty ones left out."""
     rest = with_block(text, owner, ()).splitlines()
     return [line for line in rest if line.strip() and not line.lstrip().startswith("#")]
-
-
-def next_hop(relay: Relay) -> str:
-    """The relay as Postfix writes it; brackets keep it from asking for the relay's MX."""
-    return f"[{relay.host}]:{relay.port}"
 
 
 def compose(site: Site, digests: Mapping[str, str]) -> str:
@@ -121,6 +116,26 @@ def environment(site: Site) -> list[str]:
         "ENABLE_UPDATE_CHECK=0",
         "PERMIT_DOCKER=none",
         "SPOOF_PROTECTION=1",
+        "ENABLE_QUOTAS=1",  # its policy service refuses mail for a full mailbox at RCPT
+        f"POSTFIX_MESSAGE_SIZE_LIMIT={site.mail.message_size_limit}",
+        *srs(site),
+    ]
+
+
+def srs(site: Site) -> list[str]:
+    """The lines that have Postfix put a name of ours into the MAIL FROM of what is sent on to others.
+
+    Without them a forward carries the author's MAIL FROM from an address that the author's SPF does not name. Our own
+    domains are excluded: Postfix rewrites every sender, also those of mail that starts here.
+    """
+    if not site.srs_domain:
+        return []
+    own = ",".join([site.server.hostname, *(d.name for d in site.domains)])
+    return [
+        "ENABLE_SRS=1",
+        "SRS_SENDER_CLASSES=envelope_sender",  # the author address stays, which DKIM and DMARC are about
+        f"SRS_DOMAINNAME={site.srs_domain}",
+        f"SRS_EXCLUDE_DOMAINS={own}",
     ]
 
 
@@ -155,51 +170,25 @@ def aliases(site: Site) -> dict[str, str]:
         target = owner(site, domain)
         required = {f"{local}@{domain.name}": target for local in REQUIRED_LOCAL_PARTS}
         found |= {a: t for a, t in required.items() if a not in site.mailboxes}
-        found |= {alias: ",".join(targets) for alias, targets in domain.aliases.items()}
-    return found | {f"@{d.name}": d.catch_all for d in site.domains if d.catch_all}
+        found |= {alias: _kept(site, domain, targets) for alias, targets in domain.aliases.items()}
+    return found | {f"@{d.name}": _kept(site, d, (d.catch_all,)) for d in site.domains if d.catch_all}
+
+
+def _kept(site: Site, domain: Domain, targets: tuple[str, ...]) -> str:
+    """An alias's targets; where all are elsewhere the domain's owner keeps a copy: a forward may be refused there."""
+    local = any(target in site.mailboxes for target in targets)
+    return ",".join(targets if local else (owner(site, domain), *targets))
 
 
 def owner(site: Site, domain: Domain) -> str:
     """Who reads postmaster@ of a domain where nobody was named: its catch-all, its first mailbox, the site's first."""
-    own = [m.address for m in domain.mailboxes]
-    return domain.catch_all or next(iter(own or list(site.mailboxes)))
+    own = [a for a in (domain.catch_all, *(m.address for m in domain.mailboxes)) if a in site.mailboxes]
+    return next(iter([*own, *site.mailboxes]))
 
 
 def refusals(site: Site) -> list[str]:
     """The access(5) lines that answer 550 5.1.1 for refused addresses."""
     return [f"{address} 550 5.1.1 User unknown" for domain in site.domains for address in domain.refuse]
-
-
-def relay_environment(relays: Mapping[str, Relay]) -> list[str]:
-    """The line of mailserver.env that names the relay of everything no sender map names."""
-    return [f"DEFAULT_RELAY_HOST={next_hop(next(iter(relays.values())))}"] if relays else []
-
-
-def relay_main_cf(relays: Mapping[str, Relay]) -> list[str]:
-    """The lines of postfix-main.cf that make TLS to each relay mandatory and verified.
-
-    A policy map, because docker-mailserver sets smtp_tls_security_level back to encrypt at every account change.
-    """
-    if not relays:
-        return []
-    policies = " ".join(f"{{ {next_hop(r)} = secure match={r.host} }}" for r in relays.values())
-    lines = [f"smtp_tls_policy_maps = inline:{{ {policies} }}"]
-    if any(r.ca for r in relays.values()):
-        lines.append(f"smtp_tls_CAfile = {CONFIG}/relay-ca.pem")
-    if any(r.mode == "implicit" for r in relays.values()):
-        lines.append("smtp_tls_wrappermode = yes")  # RFC 8314 3.3; applies to every next hop
-    return lines
-
-
-def sender_map(site: Site) -> list[str]:
-    """The lines of postfix-relaymap.cf: each relayed domain and its relay."""
-    return [f"@{d.name} {next_hop(site.relays[d.relay])}" for d in site.domains if d.relay != "direct"]
-
-
-def logins(relays: Mapping[str, Relay]) -> str:
-    """postfix-sasl-password.cf: the key equals the next hop byte for byte, or Postfix does not log in at all."""
-    found = {next_hop(r): f"{r.username}:{r.password.reveal()}" for r in relays.values() if r.password}
-    return "".join(f"{hop} {login}\n" for hop, login in found.items())
 
 
 def difference(old: str | None, new: str) -> str:

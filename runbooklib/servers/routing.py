@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from runbooklib import host
-from runbooklib.params import Site
+from runbooklib.params import Relay, Site
 from runbooklib.results import Check, Checklist, Outcome, Status, judged, say
 from runbooklib.servers import docker_mailserver as dms
-from runbooklib.servers import layout
+from runbooklib.servers import layout, nexthops
+from runbooklib.servers.docker_mailserver import Server
 from runbooklib.servers.doors import planned, until_ready
+from runbooklib.servers.nexthops import Route, Routes
+from runbooklib.servers.switching import Queued
 
 SENDERS, LOGINS = "/etc/postfix/relayhost_map", "/etc/postfix/sasl_passwd"  # where docker-mailserver puts its maps
 LOGIN_FILES = {"mode config": layout.LOGINS, "mode live": LOGINS}
 
 
-def verify(site: Site, done: Outcome, wait: float) -> Checklist:
+def verify(site: Site, done: Outcome, want: Routes, waiting: Mapping[str, str], wait: float) -> Checklist:
     """What Postfix will really do with each domain's mail: next hop, TLS policy, login, and who may read it."""
     title = "routes"
     if done.plan.held:
-        held = done.plan.held
-        waits = held.removeprefix("known after ")
-        return Checklist(
-            title, (Check("relay.route", Status.PENDING, "each domain leaves by its relay", held, waits_for=waits),)
-        )
+        return Checklist(title, tuple(_held(waiting or {"": done.plan.held.removeprefix("known after ")})))
     if done.plan and not done.applied:
         return Checklist(title, (planned("relay.route", "each domain leaves by its relay"),))
     if done.applied:
@@ -33,41 +34,88 @@ def verify(site: Site, done: Outcome, wait: float) -> Checklist:
         ready = until_ready(site, wait)
         if ready.status is not Status.PASS:
             return Checklist(title, (ready,))
-    return Checklist(title, tuple(_settled(site, min(wait, 30) if done.applied else 0)))
+    settled = _settled(site, want, waiting, min(wait, 30) if done.applied else 0)
+    return Checklist(title, (*settled, *_held(waiting), *_queue(site, settled)))
 
 
-def _settled(site: Site, wait: float) -> list[Check]:
+def _held(waiting: Mapping[str, str]) -> Iterable[Check]:
+    """The rows of domains that keep their route until another stage has done its part."""
+    for domain, stage in waiting.items():
+        name = f"relay.route {domain}".strip()
+        yield Check(
+            name,
+            Status.PENDING,
+            "leaves by the relay of params",
+            f"known after {stage}; the route stays",
+            waits_for=stage,
+        )
+
+
+def _settled(site: Site, want: Routes, waiting: Mapping[str, str], wait: float) -> list[Check]:
     """The rows, asked again until they hold: the change detector needs some seconds."""
     deadline = time.monotonic() + wait
     while True:
-        checks = _route_rows(site)
+        checks = _route_rows(site, want, waiting)
         if all(c.status is Status.PASS for c in checks) or time.monotonic() > deadline:
             return checks
         time.sleep(1)
 
 
-def _route_rows(site: Site) -> list[Check]:
+def _route_rows(site: Site, want: Routes, waiting: Mapping[str, str]) -> list[Check]:
     have = effective(site)
-    rows = []
-    for domain in site.domains:
-        want = "direct" if domain.relay == "direct" else layout.next_hop(site.relays[domain.relay])
-        seen = have.hop(domain.name) or "direct"
-        rows.append(
-            judged(f"relay.route {domain.name}", seen == want, want, seen, "run 02-relay with apply", "transport(5)")
-        )
+    rows = [_route(have, route) for route in want.each if route.sender.removeprefix("@") not in waiting]
     for name, relay in site.used_relays.items():
-        hop = layout.next_hop(relay)
-        policy = have.policies.get(hop, "")
-        want = f"secure match={relay.host}"
-        fix = "run 02-relay with apply: without it the login goes to whoever answers"
-        rows.append(judged(f"relay.tls-policy {name}", policy == want, want, policy or "none", fix, "postconf(5)"))
-        if relay.password:
-            login = hashlib.sha256(f"{relay.username}:{relay.password.reveal()}".encode()).hexdigest()
-            same = have.logins.get(hop) == login
-            seen = "the same" if same else "another one" if hop in have.logins else "none for this next hop"
-            fix = "run 02-relay with apply; the map's key must equal the next hop byte for byte"
-            rows.append(judged(f"relay.login-map {name}", same, "the login that params name", seen, fix, "SASL_README"))
+        if any(route.by == name for route in want.each):
+            rows += _towards(name, relay, have)
     return [*rows, *_sealed(site, have)]
+
+
+def _route(have: Effective, route: Route) -> Check:
+    """One sender's way: its next hop, and the transport that speaks TLS as that port does."""
+    seen = have.way(route.sender)
+    about = "null-sender" if route.sender == nexthops.NULL else route.sender.removeprefix("@")
+    kind = "implicit TLS" if route.implicit else "STARTTLS"
+    expected = f"{route}, {kind}" if route.hop else str(route)
+    observed = f"{seen}, {'implicit TLS' if have.implicit(route.sender) else 'STARTTLS'}" if route.hop else seen
+    fix = "run 02-relay with apply"
+    return judged(f"relay.route {about}", expected == observed, expected, observed, fix, "transport(5)")
+
+
+def _towards(name: str, relay: Relay, have: Effective) -> Iterable[Check]:
+    """The TLS policy and the login for a relay's next hop."""
+    hop = nexthops.next_hop(relay)
+    policy, want = have.policies.get(hop, ""), f"secure match={relay.host}"
+    fix = "run 02-relay with apply: without it the login goes to whoever answers"
+    yield judged(f"relay.tls-policy {name}", policy == want, want, policy or "none", fix, "postconf(5)")
+    if relay.password:
+        login = hashlib.sha256(f"{relay.username}:{relay.password.reveal()}".encode()).hexdigest()
+        same = have.logins.get(hop) == login
+        seen = "the same" if same else "another one" if hop in have.logins else "none for this next hop"
+        fix = "run 02-relay with apply; the map's key must equal the next hop byte for byte"
+        yield judged(f"relay.login-map {name}", same, "the login that params name", seen, fix, "SASL_README")
+
+
+def _queue(site: Site, settled: Iterable[Check]) -> Iterable[Check]:
+    """What still waits in the queue, and why; only asked where the routes hold."""
+    if any(c.status is not Status.PASS for c in settled):
+        return
+    late = [q for q in queued(site) if q.reason]
+    said = "; ".join(f"{q.sender or 'mail without a sender'}: {q.reason}" for q in late[:3]) or "nothing waits"
+    status = Status.WARN if late else Status.PASS
+    fix = "read why; it is tried again by itself for five days" if late else ""
+    yield Check("relay.queue", status, "no mail is held up", said, fix, "qmgr(8)")
+
+
+def queued(site: Site) -> tuple[Queued, ...]:
+    """The messages that wait in the queue, as `postqueue -j` tells them."""
+    return tuple(
+        Queued(
+            told.get("sender", "").replace("MAILER-DAEMON", ""),
+            datetime.fromtimestamp(told["arrival_time"], UTC),
+            next((r["delay_reason"] for r in told.get("recipients", ()) if r.get("delay_reason")), ""),
+        )
+        for told in Server(site).queue()
+    )
 
 
 def _sealed(site: Site, have: Effective) -> list[Check]:
@@ -98,40 +146,63 @@ def _sealed(site: Site, have: Effective) -> list[Check]:
 class Effective:
     """Postfix's own view of its routes; logins as digests."""
 
-    relayhost: str
-    senders: dict[str, str]
-    policies: dict[str, str]
-    logins: dict[str, str]
-    modes: dict[str, int]
+    relayhost: str = ""
+    transport: str = ""  # of whoever no line names
+    senders: Mapping[str, str] = field(default_factory=dict)  # @domain or <> -> next hop
+    transports: Mapping[str, str] = field(default_factory=dict)
+    policies: Mapping[str, str] = field(default_factory=dict)
+    logins: Mapping[str, str] = field(default_factory=dict)
+    modes: Mapping[str, int] = field(default_factory=dict)
 
     def hop(self, domain: str) -> str:
         """Where mail of this domain leaves; empty: directly."""
-        return self.senders.get(domain) or self.relayhost
+        return self.senders.get(f"@{domain}") or self.relayhost
+
+    def way(self, sender: str) -> str:
+        """The next hop of a sender, direct, or postmaster where its mail stays here."""
+        if self.transports.get(sender, "").startswith("error:"):
+            return nexthops.POSTMASTER
+        return self.senders.get(sender) or self.relayhost or nexthops.DIRECT
+
+    def implicit(self, sender: str) -> bool:
+        """Whether mail of this sender goes by the transport that begins with TLS."""
+        return (self.transports.get(sender) or self.transport).partition(":")[0] == nexthops.SMTPS
 
 
 def effective(site: Site) -> Effective:
     """Asked with postconf and postmap, in two round trips; all empty where no container runs."""
-    hops = [layout.next_hop(r) for r in site.used_relays.values()]
-    commands = {
-        "relayhost": "postconf -h relayhost",
-        "mode live": f"stat -c %a {LOGINS}",
-    }
-    # Each map is looked for first: postmap waits a second before it complains of one that is not there.
-    for domain in site.domains:
-        commands[f"sender {domain.name}"] = f"test -f {SENDERS} && postmap -q @{domain.name} texthash:{SENDERS}"
-    for hop in hops:
-        commands[f"login {hop}"] = f"test -f {LOGINS} && postmap -q '{hop}' texthash:{LOGINS} | tr -d '\\n' | sha256sum"
-        commands[f"policy {hop}"] = f'm=$(postconf -h smtp_tls_policy_maps); test -n "$m" && postmap -q \'{hop}\' "$m"'
+    hops = [nexthops.next_hop(r) for r in site.used_relays.values()]
+    senders = [*(f"@{d.name}" for d in site.domains), nexthops.NULL]
     server = host.connect(site)
-    answers = server.facts(commands, through=("docker", "exec", "-i", layout.CONTAINER))
+    answers = server.facts(_questions(hops, senders), through=("docker", "exec", "-i", layout.CONTAINER))
     answers |= server.facts({"mode config": f"stat -c %a {dms.path(site, layout.LOGINS)}"})
     told = {name: answer.out.strip() for name, answer in answers.items() if answer.ok}
     nothing = hashlib.sha256(b"").hexdigest()
     logins = {hop: told.get(f"login {hop}", "").split(" ")[0] for hop in hops}
     return Effective(
         relayhost=told.get("relayhost", ""),
-        senders={d.name: hop for d in site.domains if (hop := told.get(f"sender {d.name}", ""))},
+        transport=told.get("transport", ""),
+        senders={s: hop for s in senders if (hop := told.get(f"sender {s}", ""))},
+        transports={s: way for s in senders if (way := told.get(f"transport {s}", ""))},
         policies={hop: told.get(f"policy {hop}", "") for hop in hops},
         logins={hop: digest for hop, digest in logins.items() if digest not in {"", nothing}},
         modes={LOGIN_FILES[n]: int(told[n], 8) for n in LOGIN_FILES if n in told},
     )
+
+
+def _questions(hops: Iterable[str], senders: Iterable[str]) -> dict[str, str]:
+    """Each map is looked for first: postmap waits a second before it complains of one that is not there."""
+    asked = {
+        "relayhost": "postconf -h relayhost",
+        "transport": "postconf -h default_transport",
+        "mode live": f"stat -c %a {LOGINS}",
+    }
+    ways = 'm=$(postconf -h sender_dependent_default_transport_maps); test -n "$m"'
+    policies = f'm=$(postconf -h smtp_tls_policy_maps); m=${{m% {nexthops.OPPORTUNISTIC}}}; test -n "$m"'
+    for sender in senders:
+        asked[f"sender {sender}"] = f"test -f {SENDERS} && postmap -q '{sender}' texthash:{SENDERS}"
+        asked[f"transport {sender}"] = f"{ways} && postmap -q '{sender}' \"$m\""
+    for hop in hops:
+        asked[f"login {hop}"] = f"test -f {LOGINS} && postmap -q '{hop}' texthash:{LOGINS} | tr -d '\\n' | sha256sum"
+        asked[f"policy {hop}"] = f"{policies} && postmap -q '{hop}' \"$m\""
+    return asked

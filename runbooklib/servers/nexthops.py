@@ -1,0 +1,139 @@
+"""Which way each sender's mail leaves, and the lines that tell Postfix so: pure functions of the site."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from runbooklib.params import Relay, Site
+from runbooklib.servers.layout import CONFIG
+
+NULL = "<>"  # what Postfix looks up for mail without a sender: empty_address_relayhost_maps_lookup_key
+DIRECT, POSTMASTER = "direct", "postmaster"
+SMTPS = "smtps-relay"  # a transport of its own: the wrapper mode in main.cf would reach every next hop
+NOWHERE = "error:5.7.0 mail without a sender is not taken by the relay; postmaster here gets a copy"
+OPPORTUNISTIC = "static:may"  # for whoever no policy names, the recipients' own servers (RFC 7435)
+
+
+@dataclass(frozen=True)
+class Route:
+    """How mail of one sender leaves: by a relay, directly, or, without a sender, only to postmaster here."""
+
+    sender: str  # as Postfix looks it up: @domain or <>
+    by: str  # a relay's name, direct or postmaster
+    hop: str = ""
+    implicit: bool = False
+
+    def __str__(self) -> str:
+        return self.hop or self.by
+
+
+@dataclass(frozen=True)
+class Routes:
+    """A line for each sender that has one, and the way of everybody else."""
+
+    each: tuple[Route, ...]
+    rest: Route
+
+
+def next_hop(relay: Relay) -> str:
+    """The relay as Postfix writes it; brackets keep it from asking for the relay's MX."""
+    return f"[{relay.host}]:{relay.port}"
+
+
+def wanted(site: Site, null: str, staying: Mapping[str, str]) -> Routes:
+    """The routes the params ask for.
+
+    `null` is the way of mail without a sender: a relay's name, direct or postmaster. `staying` names the next hop of
+    each domain that keeps what it has for now, empty where it leaves directly.
+    """
+    each = tuple(
+        _kept(site, d.name, staying[d.name]) if d.name in staying else _by(site, f"@{d.name}", d.relay)
+        for d in site.domains
+    )
+    rest = _rest(site, each, null)
+    return Routes((*each, _by(site, NULL, null)), rest)
+
+
+def _by(site: Site, sender: str, by: str) -> Route:
+    if by in {DIRECT, POSTMASTER}:
+        return Route(sender, by)
+    relay = site.relays[by]
+    return Route(sender, by, next_hop(relay), relay.mode == "implicit")
+
+
+def _kept(site: Site, domain: str, hop: str) -> Route:
+    known = next((name for name, relay in site.relays.items() if next_hop(relay) == hop), "")
+    return _by(site, f"@{domain}", known) if known else Route(f"@{domain}", hop or DIRECT, hop)
+
+
+def _rest(site: Site, each: Iterable[Route], null: str) -> Route:
+    """Senders no line names go by the first relay, but directly where anything does: Postfix knows no third way."""
+    direct = DIRECT in {null, site.forward_route}
+    relayed = [route for route in each if route.hop]
+    if direct or len(relayed) < len(site.domains):
+        return Route("", DIRECT)
+    first = relayed[0]
+    return Route("", first.by, first.hop, first.implicit)
+
+
+def environment(routes: Routes) -> list[str]:
+    """The line of mailserver.env that names the relay of everybody else; a new container reads it."""
+    return [f"DEFAULT_RELAY_HOST={routes.rest.hop}"] if routes.rest.hop else []
+
+
+def sender_map(routes: Routes) -> str:
+    """postfix-relaymap.cf: each sender and its next hop; a running container takes it up by itself."""
+    return "".join(f"{route.sender} {route.hop}\n" for route in routes.each if route.hop)
+
+
+def transports(routes: Routes) -> dict[str, str]:
+    """For each sender the transport that is not the default one; the next hop comes from the sender map."""
+    told = {}
+    for route in routes.each:
+        if route.by == POSTMASTER:
+            told[route.sender] = NOWHERE
+        elif route.hop and route.implicit != routes.rest.implicit:
+            told[route.sender] = f"{SMTPS if route.implicit else 'smtp'}:"
+    return told
+
+
+def main_cf(site: Site, routes: Routes, relays: Mapping[str, Relay]) -> list[str]:
+    """The lines of postfix-main.cf: TLS mandatory and verified towards each relay, and the transports.
+
+    A policy map, because docker-mailserver sets smtp_tls_security_level back to encrypt at every account change.
+    """
+    if not relays:
+        return []
+    policies = " ".join(f"{{ {next_hop(r)} = secure match={r.host} }}" for r in relays.values())
+    direct = any(not r.hop and r.by != POSTMASTER for r in (*routes.each, routes.rest))
+    lines = [f"smtp_tls_policy_maps = inline:{{ {policies} }}" + (f" {OPPORTUNISTIC}" if direct else "")]
+    if any(r.ca for r in relays.values()):
+        lines.append(f"smtp_tls_CAfile = {CONFIG}/relay-ca.pem")
+    if told := transports(routes):
+        pairs = " ".join(f"{{ {sender} = {transport} }}" for sender, transport in told.items())
+        lines.append(f"sender_dependent_default_transport_maps = inline:{{ {pairs} }}")
+    if routes.rest.implicit:
+        lines.append(f"default_transport = {SMTPS}")
+    if any(r.by == POSTMASTER for r in routes.each):
+        lines += ["notify_classes = resource, software, 2bounce", f"2bounce_notice_recipient = {postmaster(site)}"]
+    return lines
+
+
+def postmaster(site: Site) -> str:
+    """Who reads what nobody else can be told."""
+    return f"postmaster@{site.domains[0].name}"
+
+
+def patches(routes: Routes) -> list[str]:
+    """The line of user-patches.sh that makes the transport for implicit TLS (RFC 8314 3.3)."""
+    if not any(route.implicit for route in (*routes.each, routes.rest)):
+        return []
+    service = f"{SMTPS} unix - - n - - smtp -o smtp_tls_wrappermode=yes"
+    return [f"postconf -M '{SMTPS}/unix={service}'"]
+
+
+def logins(relays: Mapping[str, Relay]) -> str:
+    """postfix-sasl-password.cf: the key equals the next hop byte for byte, or Postfix does not log in at all."""
+    found = {next_hop(r): f"{r.username}:{r.password.reveal()}" for r in relays.values() if r.password}
+    return "".join(f"{hop} {login}\n" for hop, login in found.items())
