@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 from pathlib import Path
 
@@ -111,8 +112,9 @@ def test_starttls_spoken_to_a_port_of_implicit_tls_is_told(authority: Authority)
 
 
 def test_implicit_tls_spoken_to_a_port_of_starttls_is_told(authority: Authority) -> None:
-    with Script(HELLO) as script, pytest.raises(TlsError, match="no TLS handshake"):
+    with Script(HELLO) as script, pytest.raises(TlsError, match="no TLS handshake") as caught:
         smtp(script, authority.pem, "implicit")
+    assert caught.value.plaintext
 
 
 def test_a_refused_connection_is_not_a_dropped_one() -> None:
@@ -150,6 +152,7 @@ def test_the_next_address_is_tried_when_one_cannot_be_reached() -> None:
 def login(script: Script) -> None:
     where = Endpoint(HOST, script.port, "none")
     with endpoint.ending(endpoint.smtp(where, endpoint.local_dial, "127.0.0.1", 5)) as client:
+        client.sock.settimeout(0.5)
         endpoint.login(client, "hi", Secret("env:P"))
 
 
@@ -168,9 +171,52 @@ def test_login_by_the_mechanism_that_is_offered() -> None:
     assert script.heard[1] == "AUTH LOGIN aGk="
 
 
-def test_no_known_login_offered() -> None:
-    with Script(["220 hi", "250-x\n250 AUTH XOAUTH2"]) as script, pytest.raises(LoginError, match="only XOAUTH2"):
+@pytest.mark.parametrize("password", ['pass:$"# word', "päss wörd", "пароль-密码"])
+@pytest.mark.parametrize(
+    ("offer", "answers"), [("PLAIN", ["235 ok"]), ("PLAIN", ["334 ", "235 ok"]), ("LOGIN", ["334 ", "235 ok"])]
+)
+def test_any_password_is_sent_as_utf8(
+    password: str, offer: str, answers: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("P", password)
+    with Script(["220 hi", f"250-x\n250 AUTH {offer}", *answers]) as script:
         login(script)
+    heard = base64.b64decode(script.heard[len(answers)].split()[-1])
+    assert heard.rpartition(b"\0")[2].decode() == password  # RFC 4616 2
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("535 5.7.8 no", Status.FAIL),
+        ("534 5.7.9 too weak", Status.FAIL),
+        ("454 4.7.0 Temporary authentication failure", Status.UNKNOWN),
+        ("421 4.3.2 leaving", Status.UNKNOWN),
+        (SILENCE, Status.UNKNOWN),
+    ],
+)
+def test_a_login_put_off_is_not_a_login_refused(said: str, status: Status) -> None:
+    with Script([*HELLO, said]) as script, pytest.raises(LoginError) as caught:
+        login(script)
+    assert caught.value.status is status
+
+
+@pytest.mark.parametrize(
+    ("offer", "words"), [("AUTH XOAUTH2 GSSAPI", "only XOAUTH2, GSSAPI"), ("PIPELINING", "only none")]
+)
+def test_no_known_login_offered(offer: str, words: str) -> None:
+    with Script(["220 hi", f"250-x\n250 {offer}"]) as script, pytest.raises(LoginError, match=words) as caught:
+        login(script)
+    assert caught.value.status is Status.FAIL
+    assert not any(line.startswith("AUTH") for line in script.heard)
+
+
+@pytest.mark.parametrize(("said", "words"), [("421 4.3.2 busy", "EHLO answered 421"), (SILENCE, "in time")])
+def test_a_service_that_turns_away_once_inside_tls(authority: Authority, said: str, words: str) -> None:
+    lines = [*HELLO, "220 go ahead", START_TLS, said]
+    with Script(lines, authority.serving(HOST)) as script, pytest.raises(GreetingError, match=words) as caught:
+        smtp(script, authority.pem, timeout=0.5)
+    assert caught.value.status is Status.UNKNOWN
 
 
 def test_imap_over_implicit_tls_is_verified(authority: Authority) -> None:
