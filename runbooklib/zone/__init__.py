@@ -1,5 +1,6 @@
 """The DNS outside: observed at authoritative servers and resolvers, and published to."""
 
+from runbooklib.zone.groundwork import groundwork
 from runbooklib.zone.literal import Literal
 from runbooklib.zone.observation import observe
 from runbooklib.zone.preflights import preflight
@@ -26,6 +27,7 @@ __all__ = [
     "Wire",
     "ZoneError",
     "ask",
+    "groundwork",
     "observe",
     "preflight",
     "publish",

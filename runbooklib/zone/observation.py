@@ -39,6 +39,11 @@ def observe(
     return seen
 
 
+def at_authorities(site: Site, want: Sequence[Wanted], wire: Wire = INTERNET) -> Observed:
+    """What the authoritative servers say, and no resolver."""
+    return Observed(tuple(_at_authorities(want, holders_of(site, wire), wire)))
+
+
 def holders_of(site: Site, wire: Wire) -> Mapping[str, Holder]:
     """The zone and servers of each name that decides where the site's records live."""
     names = above(site)
