@@ -133,6 +133,7 @@ Directory = Annotated[
     Text, AfterValidator(partial(matching, re.compile(r"^/[A-Za-z0-9._/-]+$"), "an absolute path without blanks"))
 ]
 Duration = Annotated[Text, AfterValidator(partial(matching, re.compile(r"^\d+[mhd]$"), "a duration such as 7d or 12h"))]
+Size = Annotated[Text, AfterValidator(partial(matching, re.compile(r"^\d+[kMGT]$"), "a size such as 500M or 5G"))]
 ImageName = Annotated[
     Text,
     AfterValidator(

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from runbooklib.params import forwarding
 from runbooklib.params.fields import (
     IP,
     Address,
@@ -25,6 +26,7 @@ from runbooklib.params.fields import (
     Port,
     Reference,
     Selector,
+    Size,
     Text,
     Url,
     matching,
@@ -78,6 +80,7 @@ class Mail(Model):
     directory: Directory
     tls: Tls
     filter: Literal["none", "dnsbl", "spamassassin"] = "none"  # what looks at inbound mail before it is accepted
+    message_size_limit: Annotated[int, Field(ge=1_000_000)] = 10_240_000  # bytes; larger ones are refused in SMTP
 
     @field_validator("image")
     @classmethod
@@ -93,6 +96,7 @@ class Mailbox(Model):
 
     address: Address
     password: Reference
+    quota: Size | None = None  # None: as it is; full, it refuses mail in SMTP
 
 
 class Dkim(Model):
@@ -289,7 +293,9 @@ class Site(Model):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        said = [*self._relay_problems(), *self._address_problems(), *self._name_problems()]
+        host = self.server.hostname
+        forwards = forwarding.problems(self.domains, self.relays, host)
+        said = [*self._relay_problems(), *self._address_problems(), *forwards, *self._name_problems()]
         if said:
             raise refuse("site", "; ".join(said))
         return self
@@ -312,7 +318,7 @@ class Site(Model):
                 f"domains[{i}].{what}: {target} is not a mailbox of this site"
                 for what, targets in wanted.items()
                 for target in targets
-                if target not in boxes
+                if target not in boxes and target not in self.forwarded_to
             ]
         return said
 
@@ -324,6 +330,29 @@ class Site(Model):
             host = self.server.hostname
             said.append(f"server.hostname: {host} is also a mail domain: name the host mail.{host}")
         return said
+
+    @property
+    def forwards(self) -> dict[str, tuple[str, ...]]:
+        """Each alias that leads out of the site, a catch-all as @domain, with its targets elsewhere."""
+        return forwarding.outside(self.domains, self.server.hostname)
+
+    @property
+    def forwarded_to(self) -> frozenset[str]:
+        """The addresses elsewhere that mail is sent on to."""
+        return frozenset(address for addresses in self.forwards.values() for address in addresses)
+
+    @property
+    def forward_route(self) -> str:
+        """What forwards leave by: direct, or the name of a relay; empty where there are none."""
+        senders = forwarding.forwarding(self.domains, self.server.hostname)
+        return forwarding.route(senders[0]) if senders else ""
+
+    @property
+    def srs_domain(self) -> str:
+        """The domain SRS puts into the MAIL FROM of forwards, one that their route sends for; empty without any."""
+        if self.forward_route in {"", forwarding.DIRECT}:
+            return self.server.hostname if self.forward_route else ""
+        return next(d.name for d in self.domains if d.relay == self.forward_route)
 
     @property
     def mailboxes(self) -> dict[str, Mailbox]:

@@ -101,10 +101,16 @@ def _mail(site: Site) -> Iterator[Wanted]:
         why = "receiving does not pass the relay: strangers deliver to this server"
         yield Wanted(domain.name, "MX", (f"10 {site.server.hostname}",), TTL, why, "RFC 5321 5.1", "05-send")
         yield from _spf(site, domain)
-    if any(d.relay == "direct" for d in site.domains):
+    if _sends(site):
         why = "bounces carry no envelope sender, so SPF is judged at the HELO name"
+        why += "; SRS puts it into MAIL FROM of forwards" if site.srs_domain == site.server.hostname else ""
         record = (str(spf.of(_own_addresses(site))),)
         yield Wanted(site.server.hostname, "TXT", record, TTL, why, "RFC 7208 2.4", "05-send")
+
+
+def _sends(site: Site) -> bool:
+    """Whether strangers get mail from this server itself."""
+    return site.forward_route == "direct" or any(d.relay == "direct" for d in site.domains)
 
 
 def _spf(site: Site, domain: Domain) -> Iterator[Wanted]:
@@ -137,12 +143,11 @@ def _policies(site: Site) -> Iterator[Wanted]:
 
 def _reverse(site: Site) -> Iterator[Wanted]:
     """PTR is the address owner's to set: checked, never published; it decides only where we send directly."""
-    relayed = all(d.relay != "direct" for d in site.domains)
     why = "an address that sends should have a name that leads back to it; relayed mail shows the relay's"
     for address in filter(None, (site.server.ipv4, site.server.ipv6)):
         name = ipaddress.ip_address(address).reverse_pointer
         values = (site.server.hostname,)
-        yield Wanted(name, "PTR", values, TTL, why, "RFC 1912 2.1", "05-send", advisory=relayed)
+        yield Wanted(name, "PTR", values, TTL, why, "RFC 1912 2.1", "05-send", advisory=not _sends(site))
 
 
 def reversed_address(name: str) -> str:
