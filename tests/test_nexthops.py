@@ -94,4 +94,17 @@ def test_mail_without_a_sender_that_no_relay_takes_stays_here_and_postmaster_rea
 @pytest.mark.parametrize("password", ["plain-enough", "q\"uo'te$ #x", "co:lon:s", "pä ss wörd"])
 def test_the_login_map_keeps_the_password_as_it_is(password: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OFFICE_SMTP", password)
-    assert nexthops.logins(make().used_relays) == f"[smtp.example.net]:587 u:{password}\n"
+    site = make()
+    assert nexthops.logins(routes(site), site.used_relays) == f"[smtp.example.net]:587 u:{password}\n"
+
+
+def test_two_logins_at_one_next_hop_are_told_apart_by_the_sender(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OFFICE_SMTP", "one")
+    monkeypatch.setenv("SECOND", "two")
+    site = two("office", "other", other=OFFICE | {"password": "env:SECOND"})
+    assert nexthops.logins(routes(site), site.used_relays).splitlines() == [
+        f"{LANTERN} u:one",
+        "@lantern.example u:one",
+        "@pier.example u:two",
+        "<> u:one",
+    ]

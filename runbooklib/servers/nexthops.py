@@ -133,7 +133,14 @@ def patches(routes: Routes) -> list[str]:
     return [f"postconf -M '{SMTPS}/unix={service}'"]
 
 
-def logins(relays: Mapping[str, Relay]) -> str:
-    """postfix-sasl-password.cf: the key equals the next hop byte for byte, or Postfix does not log in at all."""
-    found = {next_hop(r): f"{r.username}:{r.password.reveal()}" for r in relays.values() if r.password}
-    return "".join(f"{hop} {login}\n" for hop, login in found.items())
+def logins(routes: Routes, relays: Mapping[str, Relay]) -> str:
+    """postfix-sasl-password.cf: the key equals the next hop byte for byte, or Postfix does not log in at all.
+
+    Where two logins share a next hop, as two keys of one provider do, each sender has a line of its own; Postfix asks
+    for the sender first (smtp_sender_dependent_authentication).
+    """
+    named = {name: (next_hop(r), f"{r.username}:{r.password.reveal()}") for name, r in relays.items() if r.password}
+    by_hop = dict(reversed(named.values()))  # the first relay's login, where several share a hop
+    shared = {hop for hop, login in named.values() if login != by_hop[hop]}
+    by_sender = {r.sender: named[r.by][1] for r in routes.each if r.by in named and r.hop in shared}
+    return "".join(f"{key} {login}\n" for key, login in (by_hop | by_sender).items())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -66,7 +66,7 @@ def _route_rows(site: Site, want: Routes, waiting: Mapping[str, str]) -> list[Ch
     rows = [_route(have, route) for route in want.each if route.sender.removeprefix("@") not in waiting]
     for name, relay in site.used_relays.items():
         if any(route.by == name for route in want.each):
-            rows += _towards(name, relay, have)
+            rows += _towards(site, name, relay, have)
     return [*rows, *_sealed(site, have)]
 
 
@@ -81,7 +81,7 @@ def _route(have: Effective, route: Route) -> Check:
     return judged(f"relay.route {about}", expected == observed, expected, observed, fix, "transport(5)")
 
 
-def _towards(name: str, relay: Relay, have: Effective) -> Iterable[Check]:
+def _towards(site: Site, name: str, relay: Relay, have: Effective) -> Iterable[Check]:
     """The TLS policy and the login for a relay's next hop."""
     hop = nexthops.next_hop(relay)
     policy, want = have.policies.get(hop, ""), f"secure match={relay.host}"
@@ -89,10 +89,10 @@ def _towards(name: str, relay: Relay, have: Effective) -> Iterable[Check]:
     yield judged(f"relay.tls-policy {name}", policy == want, want, policy or "none", fix, "postconf(5)")
     if relay.password:
         login = hashlib.sha256(f"{relay.username}:{relay.password.reveal()}".encode()).hexdigest()
-        same = have.logins.get(hop) == login
-        seen = "the same" if same else "another one" if hop in have.logins else "none for this next hop"
+        seen = {have.login(f"@{d.name}", hop) for d in site.domains if d.relay == name}
+        said = "the same" if seen == {login} else "another one" if any(seen) else "none for this next hop"
         fix = "run 02-relay with apply; the map's key must equal the next hop byte for byte"
-        yield judged(f"relay.login-map {name}", same, "the login that params name", seen, fix, "SASL_README")
+        yield judged(f"relay.login-map {name}", seen == {login}, "the login that params name", said, fix, "SASL_README")
 
 
 def _queue(site: Site, settled: Iterable[Check]) -> Iterable[Check]:
@@ -151,7 +151,7 @@ class Effective:
     senders: Mapping[str, str] = field(default_factory=dict)  # @domain or <> -> next hop
     transports: Mapping[str, str] = field(default_factory=dict)
     policies: Mapping[str, str] = field(default_factory=dict)
-    logins: Mapping[str, str] = field(default_factory=dict)
+    logins: Mapping[str, str] = field(default_factory=dict)  # @domain or next hop -> digest
     modes: Mapping[str, int] = field(default_factory=dict)
 
     def hop(self, domain: str) -> str:
@@ -163,6 +163,10 @@ class Effective:
         if self.transports.get(sender, "").startswith("error:"):
             return nexthops.POSTMASTER
         return self.senders.get(sender) or self.relayhost or nexthops.DIRECT
+
+    def login(self, sender: str, hop: str) -> str:
+        """The digest of the login used; Postfix asks for the sender first."""
+        return self.logins.get(sender) or self.logins.get(hop, "")
 
     def implicit(self, sender: str) -> bool:
         """Whether mail of this sender goes by the transport that begins with TLS."""
@@ -178,19 +182,19 @@ def effective(site: Site) -> Effective:
     answers |= server.facts({"mode config": f"stat -c %a {dms.path(site, layout.LOGINS)}"})
     told = {name: answer.out.strip() for name, answer in answers.items() if answer.ok}
     nothing = hashlib.sha256(b"").hexdigest()
-    logins = {hop: told.get(f"login {hop}", "").split(" ")[0] for hop in hops}
+    logins = {key: told.get(f"login {key}", "").split(" ")[0] for key in (*senders, *hops)}
     return Effective(
         relayhost=told.get("relayhost", ""),
         transport=told.get("transport", ""),
         senders={s: hop for s in senders if (hop := told.get(f"sender {s}", ""))},
         transports={s: way for s in senders if (way := told.get(f"transport {s}", ""))},
         policies={hop: told.get(f"policy {hop}", "") for hop in hops},
-        logins={hop: digest for hop, digest in logins.items() if digest not in {"", nothing}},
+        logins={key: digest for key, digest in logins.items() if digest not in {"", nothing}},
         modes={LOGIN_FILES[n]: int(told[n], 8) for n in LOGIN_FILES if n in told},
     )
 
 
-def _questions(hops: Iterable[str], senders: Iterable[str]) -> dict[str, str]:
+def _questions(hops: Sequence[str], senders: Sequence[str]) -> dict[str, str]:
     """Each map is looked for first: postmap waits a second before it complains of one that is not there."""
     asked = {
         "relayhost": "postconf -h relayhost",
@@ -202,7 +206,8 @@ def _questions(hops: Iterable[str], senders: Iterable[str]) -> dict[str, str]:
     for sender in senders:
         asked[f"sender {sender}"] = f"test -f {SENDERS} && postmap -q '{sender}' texthash:{SENDERS}"
         asked[f"transport {sender}"] = f"{ways} && postmap -q '{sender}' \"$m\""
+    for key in (*senders, *hops):
+        asked[f"login {key}"] = f"test -f {LOGINS} && postmap -q '{key}' texthash:{LOGINS} | tr -d '\\n' | sha256sum"
     for hop in hops:
-        asked[f"login {hop}"] = f"test -f {LOGINS} && postmap -q '{hop}' texthash:{LOGINS} | tr -d '\\n' | sha256sum"
         asked[f"policy {hop}"] = f"{policies} && postmap -q '{hop}' \"$m\""
     return asked

@@ -75,7 +75,7 @@ def _changes(
     senders = nexthops.sender_map(routes).encode()
     yield from dms.files_changes(site, state, want, WHY)
     yield from _file(site, state, layout.RETIRED, retired.text(entries).encode(), 20, RETIREMENT)
-    yield from _login(site, state, relays)
+    yield from _login(site, state, routes, relays)
     yield from _senders(site, state, senders, anew=bool(anew))
     yield from anew
     if have.queued:
@@ -125,12 +125,12 @@ def _senders(site: Site, have: State, content: bytes, *, anew: bool) -> list[Cha
     return changes
 
 
-def _login(site: Site, have: State, relays: Mapping[str, Relay]) -> list[Change]:
-    content, mode = nexthops.logins(relays).encode(), dms.SECRET_MODE
+def _login(site: Site, have: State, routes: nexthops.Routes, relays: Mapping[str, Relay]) -> list[Change]:
+    content, mode = nexthops.logins(routes, relays).encode(), dms.SECRET_MODE
     if not (content or layout.LOGINS in have.files) or dms.same(have, layout.LOGINS, content, mode):
         return []
     before = "other logins" if layout.LOGINS in have.files else "absent"
-    hops = ", ".join(nexthops.next_hop(r) for r in relays.values() if r.password)
+    hops = ", ".join(dict.fromkeys(nexthops.next_hop(r) for r in relays.values() if r.password))
     why = "Postfix logs in only where the map's key equals the next hop byte for byte"
     target, after = dms.path(site, layout.LOGINS), f"login for {hops}, root only" if hops else "no login"
     return [FileChange(21, target, before, after, why, path=target, content=content, mode=mode)]
