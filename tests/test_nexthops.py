@@ -99,12 +99,12 @@ def test_the_login_map_keeps_the_password_as_it_is(password: str, monkeypatch: p
 
 
 def test_two_logins_at_one_next_hop_are_told_apart_by_the_sender(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OFFICE_SMTP", "one")
-    monkeypatch.setenv("SECOND", "two")
+    monkeypatch.setenv("OFFICE_SMTP", "first-key")
+    monkeypatch.setenv("SECOND", "other-key")
     site = two("office", "other", other=OFFICE | {"password": "env:SECOND"})
     assert nexthops.logins(routes(site), site.used_relays).splitlines() == [
-        f"{LANTERN} u:one",
-        "@lantern.example u:one",
-        "@pier.example u:two",
-        "<> u:one",
+        f"{LANTERN} u:first-key",
+        "@lantern.example u:first-key",
+        "@pier.example u:other-key",
+        "<> u:first-key",
     ]
