@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sites import make
 
-from runbooklib import records, relays, zone
+from runbooklib import relays, zone
 from runbooklib.records import Word
 from runbooklib.results import Check, Status
 
@@ -24,8 +24,8 @@ def row(text: str, current: str = "", outage: Word | None = None, **changes: Any
     site = make(relays__office__dkim=DKIM, dns={"resolvers": [AUTHORITY], "authoritative": [AUTHORITY]}, **changes)
     outages = {(AUTHORITY, "office._domainkey.lantern.example"): outage} if outage else {}
     wire = zone.Literal({AUTHORITY: {"lantern.example": HEAD + text}}, outages=outages)
-    want = records.desired(site, relays.records(site))
-    return zone.groundwork(site, want, {"lantern.example": current}, wire)["relay.records lantern.example"]
+    found = zone.groundwork(site, relays.records(site), {"lantern.example": current}, wire)
+    return found["relay.records lantern.example"]
 
 
 def test_everything_stands() -> None:
@@ -61,7 +61,7 @@ def test_a_relay_of_which_nothing_is_known_warns_before_the_switch() -> None:
     bare = {"provider": "smtp", "host": "smtp.example.net"}
     site = make(relays__office=bare, dns={"resolvers": [AUTHORITY], "authoritative": [AUTHORITY]})
     wire = zone.Literal({AUTHORITY: {"lantern.example": HEAD}})
-    (found,) = zone.groundwork(site, records.desired(site, relays.records(site)), {}, wire)
+    (found,) = zone.groundwork(site, relays.records(site), {}, wire)
     assert found.status is Status.WARN
     assert found.fix
 
@@ -69,4 +69,4 @@ def test_a_relay_of_which_nothing_is_known_warns_before_the_switch() -> None:
 def test_a_domain_that_sends_directly_has_no_row() -> None:
     site = make(domains__0__relay="direct", dns={"resolvers": [AUTHORITY], "authoritative": [AUTHORITY]})
     wire = zone.Literal({AUTHORITY: {"lantern.example": HEAD}})
-    assert len(zone.groundwork(site, records.desired(site), {}, wire)) == 0
+    assert len(zone.groundwork(site, (), {}, wire)) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from runbooklib.params import Domain, Site
-from runbooklib.records import Desired, Observed, Wanted, compare
+from runbooklib.records import Observed, Wanted, compare, desired
 from runbooklib.results import Check, Checklist, Status
 from runbooklib.zone.observation import at_authorities
 from runbooklib.zone.questions import INTERNET, Wire
@@ -13,12 +13,12 @@ from runbooklib.zone.questions import INTERNET, Wire
 STAGE, PUBLISHED_BY = "02-relay", "04-dns"
 
 
-def groundwork(site: Site, want: Desired, current: Mapping[str, str], wire: Wire = INTERNET) -> Checklist:
-    """One row a relayed domain; `current` names the next hop it leaves by today, empty where by none.
+def groundwork(site: Site, asked: Iterable[Wanted], current: Mapping[str, str], wire: Wire = INTERNET) -> Checklist:
+    """One row a relayed domain; `asked` is what its relay wants, `current` the next hop it leaves by today.
 
     A relay's mail is only believed where its records stand, and a switch before that loses mail at strict receivers.
     """
-    needed = [w for w in want if w.stage == STAGE and w.values]
+    needed = [w for w in desired(site, asked) if w.stage == STAGE and w.values]
     seen = at_authorities(site, needed, wire)
     rows = [
         _row(domain, [w for w in needed if _owner(site, w.name) == domain.name], seen, current.get(domain.name, ""))
