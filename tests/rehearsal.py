@@ -21,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params" / "rehearsal.yaml"
 DEPLOYED = "deployed"
 HERE = "/opt/mail.lantern.example"
+KEPT = "/root/deployed.tar"
 # Everything a run could touch; mail, logs, queue and what programs keep for themselves left out.
 FINGERPRINT = f"""
 find {HERE} /etc/docker /etc/apt /etc/rc2.d -type f -not -path '{HERE}/mail-*' -printf '%p %m %u:%g %T@ ' \\
@@ -29,6 +30,12 @@ docker ps -a --no-trunc --format '{{{{.ID}}}} {{{{.Image}}}} {{{{.CreatedAt}}}}'
 docker inspect mailserver --format '{{{{.State.StartedAt}}}} {{{{.RestartCount}}}}'
 dpkg-query -W -f '${{Package}} ${{Version}}\\n'
 """
+
+
+KEEP = f"docker stop -t 5 mailserver && tar -C {HERE} -cpf {KEPT} . && docker start mailserver"
+# The mail server alone, in a third of the time that the whole server takes from its snapshot.
+PUT_BACK = f"""docker rm -f mailserver; rm -rf {HERE}/* && tar -C {HERE} -xpf {KEPT} &&
+docker compose -f {HERE}/compose.yaml up -d --quiet-pull"""
 
 
 def site(**changes: Any) -> Site:
@@ -113,5 +120,6 @@ def rehearse(testbed: Rehearsed, runs: Path) -> Rehearsal:
     settled, third = testbed.ssh(FINGERPRINT), serial(testbed)
     again = run(testbed, runs, "--apply")
     settled_again, fourth = testbed.ssh(FINGERPRINT), serial(testbed)
+    testbed.ssh(KEEP)
     snapshots.take(testbed.root, DEPLOYED)
     return Rehearsal(shown, applied, again, before, after, settled, settled_again, (first, second, third, fourth))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rehearsal import DEPLOYED, Rehearsal, rehearse
+from rehearsal import PUT_BACK, Rehearsal, rehearse
 from rehearsed import Rehearsed
 
 from runbooklib.testbed import snapshots, world
@@ -46,6 +46,6 @@ def deployed(testbed: Rehearsed, rehearsal: Rehearsal, monkeypatch: pytest.Monke
 
 @pytest.fixture
 def spoilt(deployed: Rehearsed) -> Iterator[Rehearsed]:
-    """The same, put back from the snapshot afterwards."""
+    """The same, its mail server put back afterwards, for tests that spoil nothing else."""
     yield deployed
-    snapshots.reset(deployed.root, DEPLOYED)
+    deployed.ssh(PUT_BACK)
