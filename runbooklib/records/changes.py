@@ -10,7 +10,7 @@ from runbooklib.records.observed import Answer, Observed
 from runbooklib.records.wanted import Desired, Wanted
 from runbooklib.results import Change, Plan
 
-STEPS = ("address", "mx", "spf", "dkim", "dmarc")  # a name before what points at it
+STEPS = ("address", "mx", "spf", "dkim", "dmarc", "ownership")  # a name before what points at it
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,7 @@ def compare(wanted: Wanted, answer: Answer) -> Comparison:
         return _alias(wanted, answer)
     if answer.chain and not answer.recursive:
         return _shadowed(wanted, answer)
-    rule = {"address": _address, "mx": _mx, "spf": _spf, "dkim": _key, "dmarc": _policy, "ptr": _reverse}[wanted.kind]
-    return rule(wanted, answer)
+    return RULES[wanted.kind](wanted, answer)
 
 
 def _ok(said: str) -> Comparison:
@@ -212,3 +211,19 @@ def _reverse(wanted: Wanted, answer: Answer) -> Comparison:
     if set(wanted.values) <= set(answer.values):
         return _ok(answer.shown)
     return Comparison(Status.FAIL, answer.shown)
+
+
+def _ownership(wanted: Wanted, answer: Answer) -> Comparison:
+    """A token among whatever else stands at the name."""
+    return _ok(answer.shown) if set(wanted.values) <= set(answer.values) else _missing(wanted, answer)
+
+
+RULES = {
+    "address": _address,
+    "mx": _mx,
+    "spf": _spf,
+    "dkim": _key,
+    "dmarc": _policy,
+    "ownership": _ownership,
+    "ptr": _reverse,
+}

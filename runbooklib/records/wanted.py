@@ -31,9 +31,13 @@ class Wanted:
 
     @property
     def kind(self) -> str:
-        """The word of the field for it: address, mx, spf, dkim, dmarc or ptr."""
-        if self.type in {"CNAME", "TXT"}:
-            return "dkim" if "._domainkey." in self.name else "dmarc" if self.name.startswith("_dmarc.") else "spf"
+        """The word of the field for it: address, mx, spf, dkim, dmarc, ownership or ptr."""
+        if "._domainkey." in self.name:
+            return "dkim"
+        if self.type == "TXT" and self.name.startswith("_"):  # RFC 8552: no mail comes from such a name
+            return "dmarc" if self.name.startswith("_dmarc.") else "ownership"
+        if self.type == "TXT":
+            return "spf"
         return {"A": "address", "AAAA": "address", "MX": "mx", "PTR": "ptr"}[self.type]
 
     @property
@@ -83,8 +87,14 @@ class Desired(Shown):
 
 
 def desired(site: Site, *others: Iterable[Wanted]) -> Desired:
-    """What the site itself wants, and what server and relays add to it; the same rrset is wanted once."""
-    every = [*_addresses(site), *_mail(site), *(w for some in others for w in some), *_policies(site), *_reverse(site)]
+    """What the site itself wants, and what server and relays add to it; the same rrset is wanted once.
+
+    An SPF record that a relay's provider told takes the place of the one params know.
+    """
+    added = [w for some in others for w in some]
+    told = {w.name for w in added if w.kind == "spf"}
+    mail = [w for w in _mail(site) if w.kind != "spf" or w.stage != "02-relay" or w.name not in told]
+    every = [*_addresses(site), *mail, *added, *_policies(site), *_reverse(site)]
     return Desired(tuple(dict.fromkeys(every)))
 
 
