@@ -1,0 +1,208 @@
+"""Every port a relay documents, tried from the server at once: which show its certificate, what stops the others."""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+
+from runbooklib import endpoint
+from runbooklib.endpoint import (
+    CertificateError,
+    Dial,
+    Endpoint,
+    EndpointError,
+    GreetingError,
+    NoStartTlsError,
+    Tls,
+    TlsError,
+    UnreachableError,
+)
+from runbooklib.params import Relay
+from runbooklib.results import Check, Status, passed
+
+CONNECT_SECONDS = 3  # time for one repeated SYN (RFC 6298 2.1); a cloud's filter drops without a word
+DIALOGUE_SECONDS = 7  # for each answer from there on
+DOCUMENTED: Mapping[str, tuple[int, ...]] = {  # resend.com and mxroute.com, each on its SMTP page
+    "resend": (25, 465, 587, 2465, 2587),
+    "mxroute": (25, 465, 587, 2525),
+    "smtp": (25, 465, 587, 2465, 2525),
+}
+IMPLICIT = {465, 2465}  # RFC 8314 7.3, and what providers made of it
+FAVOURED = (587, 2587, 2525, 25, 465, 2465)  # STARTTLS first: every mail server's Postfix speaks it without more ado
+FOREIGN = {"wrong name", "unknown CA"}
+REF = "RFC 3207, RFC 8314 3.3"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One port, tried in one way."""
+
+    where: Endpoint
+    error: EndpointError | None = None
+    client: smtplib.SMTP | None = field(default=None, compare=False)  # kept open at the wanted port
+
+    @property
+    def open(self) -> bool:
+        """Whether it answers and shows the relay's certificate."""
+        return self.error is None
+
+    @property
+    def usual(self) -> bool:
+        """Whether TLS begins as everybody else has it on this port."""
+        return self.where.tls == _usual(self.where.port)
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What became of the port that params name, and of the others."""
+
+    relay: Relay
+    wanted: Attempt
+    others: tuple[Attempt, ...] = ()
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """All, by port."""
+        return tuple(sorted((self.wanted, *self.others), key=lambda a: (a.where.port, not a.usual)))
+
+    @property
+    def alternative(self) -> Attempt | None:
+        """Another port that shows the relay's certificate, one with STARTTLS first."""
+        rank = {port: place for place, port in enumerate(FAVOURED)}
+        found = [a for a in self.others if a.open]
+        return min(found, key=lambda a: rank.get(a.where.port, len(rank)), default=None)
+
+    @property
+    def other_kind(self) -> bool:
+        """Whether the wanted port answers where TLS begins the other way."""
+        return not self.wanted.open and any(a.open and a.where.port == self.wanted.where.port for a in self.others)
+
+    def word(self, attempt: Attempt) -> str:
+        """What happened at a port: open, dropped, refused and intercepted are four different things."""
+        suspect = self._foreign(attempt)
+        if suspect:
+            return f"intercepted ({suspect})" if self._certain(attempt) else suspect
+        return _word(attempt.error)
+
+    def _certain(self, attempt: Attempt) -> bool:
+        """Whether only somebody on the way can have answered.
+
+        Of a relay that nobody documented, params may name the wrong host or CA, and port 25 may be without TLS.
+        """
+        one_is_good = self.wanted.open or self.alternative is not None
+        return self.relay.provider != "smtp" or (one_is_good and attempt.where.port != smtplib.SMTP_PORT)
+
+    def _foreign(self, attempt: Attempt) -> str:
+        """What somebody else's answer was; empty where nothing speaks for somebody else."""
+        if isinstance(attempt.error, CertificateError) and attempt.error.reason in FOREIGN:
+            return f"foreign certificate: {attempt.error.reason}"
+        if not attempt.usual:
+            return ""
+        if isinstance(attempt.error, NoStartTlsError) and not attempt.error.code:
+            return "STARTTLS not offered"
+        return "plain text instead of TLS" if isinstance(attempt.error, TlsError) and attempt.error.plaintext else ""
+
+
+def _word(error: EndpointError | None) -> str:
+    match error:
+        case None:
+            return "open"
+        case UnreachableError():
+            return "dropped" if error.dropped else "refused" if error.refused else "unreachable"
+        case CertificateError():
+            return f"certificate {error.reason}"
+        case GreetingError():
+            return f"turned away with {error.code}" if error.code else "connected, then silence"
+    return "no TLS"
+
+
+def survey(relay: Relay, dial: Dial, address: str, patience: float = DIALOGUE_SECONDS) -> Survey:
+    """All documented ports at once, and the one params name, whose connection stays open when it is good.
+
+    No login is sent here; nothing but a greeting and TLS.
+    """
+    wanted = (relay.port, relay.mode)
+    each = dict.fromkeys([wanted, *((port, _usual(port)) for port in (relay.port, *DOCUMENTED[relay.provider]))])
+    places = [Endpoint(relay.host or "", port, tls, relay.ca) for port, tls in each]
+    with ThreadPoolExecutor(len(places)) as pool:
+        first, *others = pool.map(partial(_attempt, dial, address, patience, places[0]), places)
+    return Survey(relay, first, tuple(others))
+
+
+def _usual(port: int) -> Tls:
+    return "implicit" if port in IMPLICIT else "starttls"
+
+
+def _attempt(dial: Dial, address: str, patience: float, kept: Endpoint, where: Endpoint) -> Attempt:
+    try:
+        client = endpoint.smtp(where, partial(_patient, dial), address, patience)
+    except EndpointError as error:
+        return Attempt(where, error)
+    if where == kept:
+        return Attempt(where, client=client)
+    with endpoint.ending(client):
+        return Attempt(where)
+
+
+def _patient(dial: Dial, address: str, port: int, timeout: float) -> socket.socket:
+    """Connecting is quick or never; a greeting may take its time."""
+    sock = dial(address, port, CONNECT_SECONDS)
+    sock.settimeout(timeout)
+    return sock
+
+
+def wanted(name: str, seen: Survey) -> Check:
+    """The port params name: open with a valid certificate, or what stands in the way and which port to take."""
+    at = seen.wanted
+    check, expected = f"relay.port {name}", f"{at.where} answers, its certificate valid"
+    if at.error is None:
+        how = "STARTTLS" if at.where.tls == "starttls" else "implicit TLS"
+        return passed(check, expected, f"verified TLS by {how} at {at.where}", REF)
+    observed = f"{seen.word(at)}; {at.error}"
+    status = Status.FAIL if seen.other_kind else at.error.status
+    return Check(check, status, expected, observed, _fix(name, seen, at.error), REF)
+
+
+def _fix(name: str, seen: Survey, error: EndpointError) -> str:
+    """The exact line for params where another port is good, else what the error itself advises."""
+    if seen.other_kind:
+        kind = "implicit" if seen.wanted.where.tls == "starttls" else "starttls"
+        return f"TLS begins the other way here: under relays.{name} write `tls: {kind}`"
+    if isinstance(error, GreetingError) and error.code:
+        return error.fix  # it is the relay that answers so, at whatever port
+    suspect = seen.word(seen.wanted).startswith("intercepted")
+    why = "somebody on the way answers for the relay, no login was sent; " if suspect else ""
+    if seen.alternative:
+        better = seen.alternative.where
+        return f"{why}port {better.port} is open: under relays.{name} write {_line(seen.relay, better)}"
+    if isinstance(error, CertificateError) and error.reason in FOREIGN:
+        return f"{why}or correct relays.{name}.host, or name its CA in relays.{name}.ca"
+    return why + error.fix
+
+
+def _line(relay: Relay, found: Endpoint) -> str:
+    said = relay.tls is not None and relay.tls != found.tls
+    return f"`port: {found.port}`" + (f" and `tls: {found.tls}`" if said else "")
+
+
+def table(name: str, seen: Survey) -> Check:
+    """Every documented port in a word each; red when none shows the relay's certificate."""
+    check, told = f"relay.ports {name}", [_told(seen, a) for a in seen.attempts]
+    expected = (
+        f"the relay's certificate at a port of {', '.join(dict.fromkeys(str(a.where.port) for a in seen.attempts))}"
+    )
+    if seen.wanted.open or seen.alternative:
+        return passed(check, expected, "; ".join(told), "the provider's SMTP documentation")
+    status = Status.worst(a.error.status for a in seen.attempts if a.error)
+    fix = "ask the server's provider which ports its network lets out, and the relay's which it listens on"
+    # The row of the wanted port stops the run; this one says that no other would do.
+    return Check(check, status, expected, "; ".join(told), fix, "the provider's SMTP documentation", advisory=True)
+
+
+def _told(seen: Survey, attempt: Attempt) -> str:
+    kind = "" if attempt.usual else f" ({attempt.where.tls})"
+    return f"{attempt.where.port}{kind} {seen.word(attempt)}"
