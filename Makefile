@@ -4,7 +4,7 @@
 # make bench      measures ours against the peers and prints the tables
 
 .DELETE_ON_ERROR:
-.PHONY: rehearse test check unit containers notebook bench
+.PHONY: rehearse test check images testbed others unit fidelity notebook bench
 
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
 BIN := .venv/bin
@@ -19,7 +19,9 @@ rehearse: .venv/installed
 	$(SAY) 'Every stage against it, applied'
 	$(BIN)/runbook run params/rehearsal.yaml --apply
 
-test: check unit containers
+# Two lanes side by side, as most of the tests in containers wait: the testbed's, and all others one after the other.
+test: check images
+	+$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=line testbed others
 
 check: .venv/installed
 	$(SAY) 'Ruff and mypy'
@@ -27,15 +29,25 @@ check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+images: .venv/installed
+	$(SAY) 'Docker Engine and the images of the tests, where they are missing'
+	$(BIN)/python -c 'from runbooklib.testbed import engine, world; world.prepare(engine.ensure(print), print)'
+
+testbed: images
+	$(SAY) 'Tests against the testbed'
+	$(BIN)/pytest tests/testbed -v
+
+others: unit fidelity
+
 unit: .venv/installed
 	$(SAY) 'Unit tests'
-	$(BIN)/pytest -m 'not testbed and not kernels' -n auto --dist worksteal
+	$(BIN)/pytest -m 'not testbed and not kernels' -n 2 --dist worksteal
 	$(SAY) 'Tests with real kernels'
-	$(BIN)/pytest -m kernels -n auto --dist worksteal
+	$(BIN)/pytest -m kernels -n 2 --dist worksteal
 
-containers: .venv/installed
-	$(SAY) 'Tests against real servers in containers (Docker Engine and images first, where they are missing)'
-	$(BIN)/pytest -m testbed -v
+fidelity: images unit
+	$(SAY) 'What the mail server image does, and the notebooks in JupyterLab'
+	$(BIN)/pytest tests/fidelity tests/jupyterlab -v
 
 # Kernels talk over IPC: sockets in a folder that only this user can enter and that goes with JupyterLab.
 notebook: .venv/installed

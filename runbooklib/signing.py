@@ -1,12 +1,16 @@
-"""A server's DKIM key: its public half from the forms it is handed around in, and its size."""
+"""A server's DKIM key: its public half from the forms it is handed around in, its size, and what it signed."""
 
 from __future__ import annotations
 
 import base64
 import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 
+import dkim
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
+from dkim.util import InvalidTagValueList, parse_tag_value
 
 from runbooklib.records.texts import TagError, dkim_key
 
@@ -33,3 +37,34 @@ def bits(value: str) -> int:
     except ValueError:
         return 0
     return key.key_size if isinstance(key, rsa.RSAPublicKey) else 0
+
+
+@dataclass(frozen=True)
+class Signature:
+    """A DKIM-Signature of a message, and whether it verifies with a key we know."""
+
+    domain: str
+    selector: str
+    good: bool
+
+
+def signatures(raw: bytes, keys: Mapping[str, str]) -> Iterator[Signature]:
+    """Every signature of a message with LF lines; `keys` holds record values by name, as DNS would."""
+    message = dkim.DKIM(raw.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n"))  # over CRLF lines (RFC 6376 3.4)
+    signed = [value for name, value in message.headers if name.lower() == b"dkim-signature"]
+    for index, value in enumerate(signed):
+        yield _verified(message, index, value, keys)
+
+
+def _verified(message: dkim.DKIM, index: int, value: bytes, keys: Mapping[str, str]) -> Signature:
+    def key(name: bytes, timeout: float = 0) -> bytes | None:
+        del timeout
+        return keys.get(name.decode("ascii", "replace").rstrip("."), "").encode() or None
+
+    try:
+        tags = parse_tag_value(value)
+        good = message.verify(idx=index, dnsfunc=key)
+    except (dkim.DKIMException, InvalidTagValueList):
+        tags, good = {}, False
+    domain, selector = (tags.get(tag, b"").decode("ascii", "replace").lower() for tag in (b"d", b"s"))
+    return Signature(domain, selector, bool(good))

@@ -27,9 +27,9 @@ MARKERS = {"testbed": "testbed", "fidelity": "testbed", "jupyterlab": "testbed",
 TESTED: list[str] = []
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """Images are made before the first test, where their progress can be seen."""
-    if session.config.option.markexpr == "testbed":
+    if any(item.get_closest_marker("testbed") for item in session.items) and not session.config.option.collectonly:
         from runbooklib.testbed import engine, world  # noqa: PLC0415 - unit tests need no Docker
 
         say = session.config.pluginmanager.get_plugin("terminalreporter").write_line

@@ -83,7 +83,6 @@ def test_a_bare_server_gets_everything_in_an_order_that_works(site: Site) -> Non
 def test_a_server_that_has_it_needs_nothing(site: Site) -> None:
     have = applied(site, BARE, dms.plan(site, BARE))
     assert list(dms.plan(site, have)) == []
-    assert not dms.plan_keys(site, have)
 
 
 def test_the_switch_to_the_relay_settles_and_01_leaves_it_alone(site: Site) -> None:
@@ -173,11 +172,14 @@ def test_a_stopped_container_is_brought_up(site: Site) -> None:
     assert [c.target for c in dms.plan(site, stopped)] == ["container mailserver"]
 
 
-def test_a_key_that_the_signer_does_not_use_takes_a_new_container(site: Site) -> None:
+def test_01_makes_the_first_key_of_a_domain_and_leaves_the_next_to_03(site: Site) -> None:
     have = applied(site, BARE, dms.plan(site, BARE))
-    (renew,) = dms.plan_keys(site, dataclasses.replace(have, live=frozenset()))
-    assert isinstance(renew, CommandChange)
-    assert "--force-recreate" in renew.argv
+    older = dataclasses.replace(have, keys={("lantern.example", "older"): PUBLIC}, live=frozenset())
+    assert not dms.plan(site, older)
+    unreadable = dataclasses.replace(have, keys={}, private=frozenset({("lantern.example", "mail")}))
+    assert not dms.plan(site, unreadable)
+    keyless = dms.plan(site, dataclasses.replace(have, keys={}))
+    assert [c.target for c in keyless] == ["DKIM key mail._domainkey.lantern.example", "container mailserver"]
 
 
 def test_a_missing_certificate_file_is_named(site: Site) -> None:
@@ -203,6 +205,13 @@ example.test/mail.txt:\t  "p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A"
 example.test/mail.txt:\t  "MIIBCgKCAQEAuTywCj4+" )  ; ----- DKIM key mail for example.test"""
 
 
+LIVE_TABLES = """mail._domainkey.example.test example.test:mail:/etc/opendkim/keys/example.test/mail.private
+s2026._domainkey.other.test other.test:s2026:/etc/opendkim/keys/other.test/s2026.private
+--
+*@example.test mail._domainkey.example.test
+*@other.test s2026._domainkey.other.test"""
+
+
 def test_the_servers_answers_become_a_state() -> None:
     digest = "a" * 64
     facts = {
@@ -213,6 +222,7 @@ def test_the_servers_answers_become_a_state() -> None:
         "keys": Answer(0, MAIL_TXT),
         "on disk": Answer(0, f"{digest}  example.test/mail.private"),
         "live": Answer(0, f"{digest}  example.test/mail.private"),
+        "live tables": Answer(0, LIVE_TABLES),
         f"file {layout.ENV}": Answer(0, f"644 root:root\n{digest}  -\nQT0xCg=="),
         f"file {layout.LOGINS}": Answer(0, f"600 root:root\n{digest}  -"),
         f"file {layout.MAIN_CF}": Answer(1, "stat: cannot stat"),
@@ -223,7 +233,8 @@ def test_the_servers_answers_become_a_state() -> None:
     assert have.text(layout.MAIN_CF) is None
     assert have.files[layout.LOGINS].mode == 0o600
     assert have.keys["example.test", "mail"].endswith("p=MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAuTywCj4+")
-    assert have.live == {("example.test", "mail")}
+    assert have.live == have.private == {("example.test", "mail")}
+    assert have.signing == {"example.test": "mail"}
 
 
 def test_a_key_on_disk_that_differs_from_the_signers_is_not_live() -> None:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from runbooklib import host
 from runbooklib.params import Site
-from runbooklib.records import TTL, Desired, Wanted
+from runbooklib.records import Desired, Observed
 from runbooklib.results import Checklist, Outcome, Plan, Status
 from runbooklib.servers import docker_mailserver as dms
-from runbooklib.servers import doors, nexthops, retired, routing, signer, switching
+from runbooklib.servers import doors, nexthops, retired, rotation, routing, signer, switching
 from runbooklib.servers.docker_mailserver import Server, State
 from runbooklib.servers.layout import RETIRED
 from runbooklib.servers.retired import Retired
@@ -70,32 +70,16 @@ def expired(site: Site) -> tuple[Retired, ...]:
     return tuple(e for e in retired.parse(have.state.text(RETIRED) or "") if switching.over(e, have.queued, now))
 
 
-def plan_keys(site: Site, have: State) -> Plan:
-    """Stage 03: keys to make, and a new container where the signer does not use them yet."""
-    return dms.plan_keys(site, have)
+def plan_keys(site: Site, have: State, seen: Observed | None = None) -> Plan:
+    """Stage 03: keys to make, the change to a new one once DNS shows it (`seen`), the end of an old one."""
+    return rotation.plan(site, have, seen)
 
 
-def verify_keys(site: Site, done: Outcome, *, apply: bool, wait: float) -> Checklist:
+def verify_keys(site: Site, done: Outcome, seen: Observed | None = None, *, apply: bool, wait: float) -> Checklist:
     """Stage 03: each key's halves, permissions and signature on a real message."""
-    return signer.verify(site, done, apply=apply, wait=wait)
+    return signer.verify(site, done, seen, apply=apply, wait=wait)
 
 
 def records(site: Site) -> Desired:
     """The public halves of the server's keys, as records; without values where no key is made yet."""
-    have = dms.observe(site)
-    why = "verifies what the server itself signs"
-    return Desired(
-        tuple(
-            Wanted(
-                f"{d.dkim.selector}._domainkey.{d.name}",
-                "TXT",
-                tuple(filter(None, [have.keys.get((d.name, d.dkim.selector), "")])),
-                TTL,
-                why,
-                "RFC 6376 3.6.2",
-                "03-dkim",
-                known_after="" if (d.name, d.dkim.selector) in have.keys else "03-dkim",
-            )
-            for d in site.domains
-        )
-    )
+    return rotation.records(site, dms.observe(site), datetime.now(UTC))

@@ -12,7 +12,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
@@ -25,6 +25,7 @@ from runbooklib.records.texts import TagError
 from runbooklib.results import Change, Plan, RunbookError, Shown, Table
 from runbooklib.servers import engine, layout
 from runbooklib.servers.engine import Engine
+from runbooklib.servers.opendkim import Tables
 
 BOOTSTRAP = "01-bootstrap"
 TEXTS = (
@@ -76,7 +77,9 @@ class State(Shown):
     image: bool = False
     mailboxes: frozenset[str] = frozenset()
     keys: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (domain, selector) -> public half
-    live: frozenset[tuple[str, str]] = frozenset()  # keys the running signer uses, equal to those on disk
+    private: frozenset[tuple[str, str]] = frozenset()  # keys whose private half is there
+    live: frozenset[tuple[str, str]] = frozenset()  # keys the running signer holds, equal to those on disk
+    signing: Mapping[str, str] = field(default_factory=dict)  # domain -> selector the running signer signs with
 
     def text(self, path: str) -> str | None:
         """A file's text, None where there is no file."""
@@ -87,6 +90,18 @@ class State(Shown):
             "system": self.engine.os.get("PRETTY_NAME", "unknown"),
             "init": "systemd" if self.engine.systemd else "init scripts",
             "Docker Engine": self.engine.version or self.engine.said or "absent",
+    @property
+    def tables(self) -> Tables:
+        """OpenDKIM's tables as the next container will read them."""
+        return Tables(self.text(layout.KEY_TABLE) or "", self.text(layout.SIGNING_TABLE) or "")
+
+    def signs(self, domain: str) -> str:
+        """The selector that signs a domain's mail: now, or, where nothing runs, once it does; empty for none."""
+        if self.container and self.container.state == "running":
+            return self.signing.get(domain, "")
+        selector = self.tables.signer(domain)
+        return selector if (domain, selector) in self.keys else ""
+
             "Docker Compose": self.engine.compose or "absent",
             "image": "present" if self.image else "absent",
             "container": f"{self.container.state}, {self.container.health}" if self.container else "absent",
@@ -97,6 +112,7 @@ class State(Shown):
         return "on the server", ("what", "is"), list(told.items())
 
     def data(self) -> dict[str, Any]:
+            "signs today": ", ".join(f"{s}._domainkey.{d}" for d, s in sorted(self.signing.items())) or "nothing",
         title, columns, rows = self.parts()
         return Table(title, columns, tuple(rows)).data()
 
@@ -127,6 +143,7 @@ def _commands(site: Site) -> dict[str, str]:
         show = f"base64 -w0 {here}/{relative}" if relative in TEXTS else "true"
         commands[f"file {relative}"] = f"stat -c '%a %U:%G' {here}/{relative} && sha256sum <{here}/{relative} && {show}"
     return commands
+        "live tables": f"docker exec {name} sh -c 'cd /etc/opendkim && cat KeyTable && echo -- && cat SigningTable'",
 
 
 def parse(facts: Mapping[str, Answer]) -> State:
@@ -147,10 +164,20 @@ def parse(facts: Mapping[str, Answer]) -> State:
 
 
 def _file(lines: list[str]) -> FileFact | None:
+        private=frozenset(on_disk),
     if len(lines) < 2:  # noqa: PLR2004 - mode and owner, digest
+        signing=_signing("\n".join(lines.get("live tables", [])), live),
         return None
     mode, owner = lines[0].split()
     text = base64.b64decode(lines[2]).decode(errors="replace") if len(lines) > 2 else ""  # noqa: PLR2004
+def _signing(text: str, held: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """For each domain the selector whose row decides, where the signer holds that key."""
+    keys, _, rows = text.partition("\n--\n")
+    tables, own = Tables(keys, rows), set(held)
+    signers = {domain: tables.signer(domain) for domain, _ in own}
+    return {domain: selector for domain, selector in signers.items() if (domain, selector) in own}
+
+
     return FileFact(lines[1].split()[0], int(mode, 8), owner, text)
 
 
@@ -380,7 +407,7 @@ def container_change(site: Site, have: State, want: Mapping[str, bytes]) -> list
     """`up -d` when there is no container, it does not run, or it was made with another configuration."""
     digest = re.search(rf"{re.escape(layout.DIGEST)}: '?([0-9a-f]+)'?", want[layout.COMPOSE].decode())
     current = have.container
-    new_key = bool(_missing_keys(site, have))
+    new_key = bool(_first_keys(site, have))
     made_so = current and digest and current.digest == digest[1]
     unchanged = made_so and same(have, layout.COMPOSE, want[layout.COMPOSE], 0o644)
     if current and current.state == "running" and unchanged and not new_key:
@@ -427,13 +454,3 @@ class Server:
         """The mail server's container, where there is one."""
         found = _container(self.host.run(("docker", "inspect", layout.CONTAINER), check=False))
         return [found] if found else []
-
-
-def plan_keys(site: Site, have: State) -> Plan:
-    """Stage 03: keys that are missing, and a new container where the running signer does not use one."""
-    if have.container is None:
-        return Plan("DKIM keys", held=f"known after {BOOTSTRAP}")
-    missing = _missing_keys(site, have)
-    stale = [d.name for d in site.domains if (d.name, d.dkim.selector) not in have.live]
-    renew = [up(site, have.container, force=True)] if stale else []
-    return Plan("DKIM keys", (*missing, *renew))

@@ -2,116 +2,173 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
 import secrets
+import shlex
 import time
-
-import dkim
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from runbooklib import host, signing
 from runbooklib.host import HostError
 from runbooklib.params import Site
+from runbooklib.records import Observed
 from runbooklib.records.texts import dkim_key
 from runbooklib.results import Check, Checklist, Outcome, Status, judged
 from runbooklib.servers import docker_mailserver as dms
-from runbooklib.servers import layout
-from runbooklib.servers.docker_mailserver import Server
+from runbooklib.servers import layout, rotation
+from runbooklib.servers.docker_mailserver import Server, State
 from runbooklib.servers.doors import planned, until_ready
+from runbooklib.servers.retired import KEY
+from runbooklib.servers.rotation import Turn, record_name
+
+TITLE = "DKIM"
+USUAL, LONG = 2048, 4096  # bits
 
 
-def verify(site: Site, done: Outcome, *, apply: bool, wait: float) -> Checklist:
+@dataclass(frozen=True)
+class Half:
+    """What the server says of a private half: its file's mode, and the public half computed from it."""
+
+    mode: str = ""
+    public: str = ""
+
+
+def verify(site: Site, done: Outcome, seen: Observed | None, *, apply: bool, wait: float) -> Checklist:
     """Whether each domain's key is there, fits its private half, is what the signer uses, and signs a message."""
-    title = "DKIM"
     checks = [until_ready(site, wait)] if done.applied else []
-    have = dms.observe(site)
+    have, now = dms.observe(site), datetime.now(UTC)
     if have.container is None:
-        missing = Check(
-            "dkim.key", Status.PENDING, "a key for each domain", "no mail server yet", waits_for="01-bootstrap"
-        )
-        return Checklist(title, (missing,))
+        said = "no mail server yet"
+        missing = Check("dkim.key", Status.PENDING, "a key for each domain", said, waits_for="01-bootstrap")
+        return Checklist(TITLE, (missing,))
+    refused = tuple(_refused(name, why) for name, why in rotation.refusals(site, have, now).items())
     if done.plan and not done.applied:
-        return Checklist(title, (planned("dkim.key", "a live key for each domain"),))
-    halves = _private_halves(site)
-    for domain in site.domains:
-        key, name = (domain.name, domain.dkim.selector), f"{domain.dkim.selector}._domainkey.{domain.name}"
-        public = have.keys.get(key, "")
-        checks += _key_rows(name, public, halves.get(key, ("", "")), live=key in have.live, size=domain.dkim.size)
-        if public:
-            checks.append(_signed(site, domain.name, public, apply=apply, wait=wait))
-    return Checklist(title, tuple(checks))
+        return Checklist(TITLE, (*refused, planned("dkim.key", "a live key for each domain")))
+    halves = _halves(site, have)
+    for turn in rotation.turns(site, have, seen):
+        checks += key_rows(turn, have, halves)
+        checks.append(signing_row(turn, have))
+        if turn.target and (turn.domain.name, turn.target) in have.keys:
+            checks.append(_proof(site, turn, have, apply=apply, wait=wait))
+    return Checklist(TITLE, (*checks, *refused, *retired_rows(have, now)))
 
 
-def _private_halves(site: Site) -> dict[tuple[str, str], tuple[str, str]]:
-    """For each domain's key: the mode of the private file and the public half computed from it."""
-    folder = dms.path(site, "config/opendkim/keys")
+def _refused(domain: str, why: str) -> Check:
+    return Check(f"dkim.params {domain}", Status.FAIL, "params that can be carried out", why, "change dkim in params")
+
+
+def _halves(site: Site, have: State) -> dict[tuple[str, str], Half]:
+    """The private half of every key there is."""
+    folder = dms.path(site, layout.DKIM_KEYS)
     commands = {}
-    for domain in site.domains:
-        file = f"{folder}/{domain.name}/{domain.dkim.selector}.private"
-        commands[f"{domain.name}/{domain.dkim.selector}"] = (
-            f"stat -c %a {file} && openssl pkey -in {file} -pubout -outform DER | base64 -w0"
-        )
-    answers = host.connect(site).facts(commands)
-    return {
-        (d, s): (lines[0], lines[1])
-        for name, answer in answers.items()
-        if answer.ok and len(lines := answer.out.splitlines()) > 1
-        for d, _, s in [name.partition("/")]
-    }
+    for domain, selector in have.private:
+        file = shlex.quote(f"{folder}/{domain}/{selector}.private")
+        commands[f"{domain}/{selector}"] = f"stat -c %a {file} && openssl pkey -in {file} -pubout -outform DER | base64"
+    answers = host.connect(site).facts(commands) if commands else {}
+    found = {}
+    for name, answer in answers.items():
+        domain, _, selector = name.partition("/")
+        mode, *public = answer.out.splitlines() or [""]
+        found[domain, selector] = Half(mode, "".join(public))
+    return found
 
 
-def _key_rows(name: str, public: str, private: tuple[str, str], *, live: bool, size: int) -> list[Check]:
+def key_rows(turn: Turn, have: State, halves: Mapping[tuple[str, str], Half]) -> Iterator[Check]:
+    """The key of params and, while it is another, the one that signs."""
+    for selector in dict.fromkeys([turn.wanted, turn.target]):
+        key = turn.domain.name, selector
+        name, public = record_name(*key), have.keys.get(key, "")
+        wanted = turn.domain.dkim.size if selector == turn.wanted else 0
+        yield size_row(name, public, wanted)
+        if public:
+            yield from _half_rows(name, public, halves.get(key, Half()))
+            if selector == turn.target:
+                yield _live_row(name, live=key in have.live)
+
+
+def size_row(name: str, public: str, wanted: int) -> Check:
+    """The key and its length (RFC 8301 3.2: 1024 bits at least, 2048 should be; verifiers know up to 4096)."""
+    bits, expected = signing.bits(public) if public else 0, f"an RSA key of {wanted} bits" if wanted else "an RSA key"
     if not public:
-        fix = "run 03-dkim with apply"
-        return [Check(f"dkim.key {name}", Status.FAIL, f"an RSA key of {size} bits", "none", fix)]
-    mode, half = private
-    seen = signing.bits(public)
-    return [
-        Check(
-            f"dkim.key {name}",
-            Status.PASS if seen == size else Status.WARN,
-            f"RSA, {size} bits",
-            f"RSA, {seen} bits" + ("" if seen == size else ": kept, a key that signs is never replaced in passing"),
-            "" if seen == size else "rotate to a new selector",
-            "RFC 8301 3.2",
-        ),
-        judged(
-            f"dkim.pair {name}",
-            dkim_key(public).public == half,
-            "public and private halves belong together",
-            "they do" if dkim_key(public).public == half else "they do not",
-            "rotate to a new selector: this pair can only produce signatures that fail",
-            "RFC 6376 3.6.1",
-        ),
-        judged(
-            f"dkim.permissions {name}",
-            bool(mode) and not int(mode, 8) & 0o077,
-            "the private half readable by root only",
-            mode or "not there",
-            "chmod 600 it",
-        ),
-        judged(
-            f"dkim.live {name}",
-            live,
-            "the running signer uses this key",
-            "it does" if live else "it uses another or none: keys reach only a new container",
-            "run 03-dkim with apply",
-        ),
-    ]
+        return Check(f"dkim.key {name}", Status.FAIL, expected, "none", "run 03-dkim with apply")
+    status, said, fix = Status.PASS, f"RSA, {bits} bits", ""
+    if bits < USUAL:
+        status, fix = Status.WARN, "rotate: set another dkim.selector and dkim.size 2048 in params"
+        said += ": the least verifiers accept, and some no longer do"
+    elif wanted and bits != wanted:
+        status, fix = Status.WARN, "rotate: set another dkim.selector in params"
+        said += ": kept, a key that signs is never replaced in passing"
+    elif bits >= LONG:
+        said += (
+            f": a record of {len(public)} characters, more than the 512 octets of an old UDP answer (RFC 1035 2.3.4)"
+        )
+    return Check(f"dkim.key {name}", status, expected, said, fix, "RFC 8301 3.2")
 
 
-def _signed(site: Site, domain: str, public: str, *, apply: bool, wait: float) -> Check:
+def _half_rows(name: str, public: str, half: Half) -> Iterator[Check]:
+    fits = dkim_key(public).public == half.public
+    yield judged(
+        f"dkim.pair {name}",
+        fits,
+        "public and private halves belong together",
+        "they do" if fits else "they do not",
+        "rotate to a new selector: this pair can only produce signatures that fail",
+        "RFC 6376 3.6.1",
+    )
+    yield judged(
+        f"dkim.permissions {name}",
+        bool(half.mode) and not int(half.mode, 8) & 0o077,
+        "the private half readable by root only",
+        half.mode or "not there",
+        "chmod 600 it",
+    )
+
+
+def _live_row(name: str, *, live: bool) -> Check:
+    return judged(
+        f"dkim.live {name}",
+        live,
+        "the running signer holds this key",
+        "it does" if live else "it holds another or none: keys reach only a new container",
+        "run 03-dkim with apply",
+    )
+
+
+def signing_row(turn: Turn, have: State) -> Check:
+    """Which key signs; an old one goes on until every resolver shows the new one."""
+    name, expected = f"dkim.signing {turn.domain.name}", f"{turn.wanted} signs"
+    if turn.waits:
+        said = f"{turn.signs} signs still; {turn.wanted} not yet: {turn.unseen}"
+        fix = "04-dns publishes it; once every resolver in dns.resolvers shows it, this stage changes over"
+        return Check(name, Status.PENDING, expected, said, fix, "RFC 6376 3.1", waits_for="04-dns")
+    signs = have.signing.get(turn.domain.name, "")
+    said = f"{signs or 'no key'} signs"
+    return judged(name, signs == turn.wanted, expected, said, "run 03-dkim with apply", "RFC 6376 3.1")
+
+
+def retired_rows(have: State, now: datetime) -> Iterator[Check]:
+    """Until when each old key is kept, so that mail on its way verifies and going back is possible."""
+    for entry in rotation.remembered(have):
+        if entry.kind != KEY or entry.due(now):
+            continue
+        until, there = f"{entry.until:%Y-%m-%d %H:%MZ}", (entry.domain, entry.selector) in have.keys
+        name, expected = f"dkim.retired {record_name(entry.domain, entry.selector)}", f"kept until {until}"
+        if there:
+            yield Check(name, Status.PASS, expected, f"kept; its end is planned after {until}")
+        else:
+            fix = "nothing to do but to leave its record in DNS; going back needs a new selector"
+            yield Check(name, Status.WARN, expected, "its files are gone from the server", fix)
+
+
+def _proof(site: Site, turn: Turn, have: State, *, apply: bool, wait: float) -> Check:
     """One message to a local mailbox, verified with the server's own public half (DNS comes in 04)."""
-    name, expected = f"dkim.proof {domain}", "a local message carries a signature that verifies"
+    name = f"dkim.proof {turn.domain.name}"
+    expected = f"a local message carries a signature by {turn.target} that verifies"
     if not apply:
         return Check(name, Status.PENDING, expected, "no message is sent without apply", "run again with apply")
-    own = [a for a in site.mailboxes if a.endswith(f"@{domain}")]
-    sender, box = (
-        (own or [layout.owner(site, next(d for d in site.domains if d.name == domain))])[0],
-        next(iter(site.mailboxes)),
-    )
-    if not own:
-        sender = f"postmaster@{domain}"
+    own = [a for a in site.mailboxes if a.endswith(f"@{turn.domain.name}")]
+    sender, box = next(iter(own), f"postmaster@{turn.domain.name}"), next(iter(site.mailboxes))
     token = f"runbook-{secrets.token_hex(8)}"
     try:
         raw = _through(site, sender, box, token, wait)
@@ -119,7 +176,7 @@ def _signed(site: Site, domain: str, public: str, *, apply: bool, wait: float) -
         return Check(name, Status.UNKNOWN, expected, str(error), "look at the mail log")
     if raw is None:
         return Check(name, Status.UNKNOWN, expected, f"{token} did not arrive at {box} in time", "look at the mail log")
-    return _verified(name, expected, domain, raw, public)
+    return signature_row(name, expected, turn, raw, have.keys)
 
 
 def _through(site: Site, sender: str, box: str, token: str, wait: float) -> bytes | None:
@@ -142,18 +199,12 @@ def _through(site: Site, sender: str, box: str, token: str, wait: float) -> byte
     return None
 
 
-def _verified(name: str, expected: str, domain: str, raw: bytes, public: str) -> Check:
-    signatures = email.message_from_bytes(raw, policy=email.policy.compat32).get_all("DKIM-Signature") or []
-    if not signatures:
+def signature_row(name: str, expected: str, turn: Turn, raw: bytes, keys: Mapping[tuple[str, str], str]) -> Check:
+    """Whether the key that should sign did, by the public halves on the server."""
+    made = list(signing.signatures(raw, {record_name(*key): public for key, public in keys.items()}))
+    if not made:
         fix = "the signer's table holds no row for this sender, or the key is not live: run 03-dkim with apply"
         return Check(name, Status.FAIL, expected, "no DKIM-Signature header", fix, "RFC 6376 5")
-    wire = raw.replace(b"\n", b"\r\n")  # signatures are over CRLF lines (RFC 6376 3.4)
-    message = dkim.DKIM(wire)
-    ours = any(
-        message.verify(idx=i, dnsfunc=lambda *_, **__: public.encode()) and message.domain == domain.encode()
-        for i in range(len(signatures))
-    )
-    observed = f"signatures: {len(signatures)}; {'verified' if ours else 'none verifies'} for {domain}"
-    return judged(
-        name, ours, expected, observed, "the live key differs from config/opendkim/keys: run 03-dkim with apply"
-    )
+    ours = any(s.good and (s.domain, s.selector) == (turn.domain.name, turn.target) for s in made)
+    said = ", ".join(f"{s.selector} for {s.domain} {'verifies' if s.good else 'does not verify'}" for s in made)
+    return judged(name, ours, expected, said, "the live key is another than in config/opendkim/keys: run 03-dkim")
