@@ -38,6 +38,8 @@ TEXTS = (
     layout.REFUSE,
     layout.RELAY_MAP,
     layout.RETIRED,
+    layout.KEY_TABLE,
+    layout.SIGNING_TABLE,
 )
 SEALED = (layout.CERTIFICATE, layout.KEY, layout.LOGINS, layout.RELAY_CA)
 SECRET_MODE = 0o600
@@ -85,11 +87,6 @@ class State(Shown):
         """A file's text, None where there is no file."""
         return self.files[path].text if path in self.files else None
 
-    def parts(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
-        told = {
-            "system": self.engine.os.get("PRETTY_NAME", "unknown"),
-            "init": "systemd" if self.engine.systemd else "init scripts",
-            "Docker Engine": self.engine.version or self.engine.said or "absent",
     @property
     def tables(self) -> Tables:
         """OpenDKIM's tables as the next container will read them."""
@@ -102,17 +99,22 @@ class State(Shown):
         selector = self.tables.signer(domain)
         return selector if (domain, selector) in self.keys else ""
 
+    def parts(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
+        told = {
+            "system": self.engine.os.get("PRETTY_NAME", "unknown"),
+            "init": "systemd" if self.engine.systemd else "init scripts",
+            "Docker Engine": self.engine.version or self.engine.said or "absent",
             "Docker Compose": self.engine.compose or "absent",
             "image": "present" if self.image else "absent",
             "container": f"{self.container.state}, {self.container.health}" if self.container else "absent",
             "mailboxes": ", ".join(sorted(self.mailboxes)) or "none",
             "DKIM keys": ", ".join(f"{s}._domainkey.{d}" for d, s in sorted(self.keys)) or "none",
+            "signs today": ", ".join(f"{s}._domainkey.{d}" for d, s in sorted(self.signing.items())) or "nothing",
             "files": ", ".join(sorted(self.files)) or "none",
         }
         return "on the server", ("what", "is"), list(told.items())
 
     def data(self) -> dict[str, Any]:
-            "signs today": ", ".join(f"{s}._domainkey.{d}" for d, s in sorted(self.signing.items())) or "nothing",
         title, columns, rows = self.parts()
         return Table(title, columns, tuple(rows)).data()
 
@@ -138,12 +140,12 @@ def _commands(site: Site) -> dict[str, str]:
         "keys": f"cd {here}/config/opendkim/keys && grep -H '' */*.txt",
         "on disk": f"cd {here}/config/opendkim/keys && sha256sum */*.private",
         "live": f"docker exec {name} sh -c 'cd /etc/opendkim/keys && sha256sum */*.private'",
+        "live tables": f"docker exec {name} sh -c 'cd /etc/opendkim && cat KeyTable && echo -- && cat SigningTable'",
     }
     for relative in (*TEXTS, *SEALED):
         show = f"base64 -w0 {here}/{relative}" if relative in TEXTS else "true"
         commands[f"file {relative}"] = f"stat -c '%a %U:%G' {here}/{relative} && sha256sum <{here}/{relative} && {show}"
     return commands
-        "live tables": f"docker exec {name} sh -c 'cd /etc/opendkim && cat KeyTable && echo -- && cat SigningTable'",
 
 
 def parse(facts: Mapping[str, Answer]) -> State:
@@ -159,17 +161,12 @@ def parse(facts: Mapping[str, Answer]) -> State:
         image="image" in facts and facts["image"].ok,
         mailboxes=frozenset(filter(None, lines.get("mailboxes", []))),
         keys=_keys(facts["keys"].out if "keys" in facts else ""),
+        private=frozenset(on_disk),
         live=frozenset(key for key, digest in live.items() if on_disk.get(key) == digest),
+        signing=_signing("\n".join(lines.get("live tables", [])), live),
     )
 
 
-def _file(lines: list[str]) -> FileFact | None:
-        private=frozenset(on_disk),
-    if len(lines) < 2:  # noqa: PLR2004 - mode and owner, digest
-        signing=_signing("\n".join(lines.get("live tables", [])), live),
-        return None
-    mode, owner = lines[0].split()
-    text = base64.b64decode(lines[2]).decode(errors="replace") if len(lines) > 2 else ""  # noqa: PLR2004
 def _signing(text: str, held: Iterable[tuple[str, str]]) -> dict[str, str]:
     """For each domain the selector whose row decides, where the signer holds that key."""
     keys, _, rows = text.partition("\n--\n")
@@ -178,6 +175,11 @@ def _signing(text: str, held: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {domain: selector for domain, selector in signers.items() if (domain, selector) in own}
 
 
+def _file(lines: list[str]) -> FileFact | None:
+    if len(lines) < 2:  # noqa: PLR2004 - mode and owner, digest
+        return None
+    mode, owner = lines[0].split()
+    text = base64.b64decode(lines[2]).decode(errors="replace") if len(lines) > 2 else ""  # noqa: PLR2004
     return FileFact(lines[1].split()[0], int(mode, 8), owner, text)
 
 
@@ -225,7 +227,7 @@ def plan(site: Site, have: State) -> Plan:
         *files_changes(site, have, bootstrap_files(site, have)),
         *_image(site, have),
         *_mailboxes(site, have),
-        *_missing_keys(site, have),
+        *_first_keys(site, have),
         *container_change(site, have, bootstrap_files(site, have)),
     ]
     return Plan(f"mail server on {site.server.hostname}", tuple(changes), tuple(_refusals(site, have)))
@@ -381,8 +383,10 @@ def _mailboxes(site: Site, have: State) -> list[Change]:
     ]
 
 
-def _missing_keys(site: Site, have: State) -> list[Change]:
-    return [make_key(site, have, d) for d in site.domains if (d.name, d.dkim.selector) not in have.keys]
+def _first_keys(site: Site, have: State) -> list[Change]:
+    """Keys of domains that have none; beside an older key only stage 03 makes another."""
+    keyed = {domain for domain, _ in (*have.private, *have.keys)}
+    return [make_key(site, have, d) for d in site.domains if d.name not in keyed]
 
 
 def make_key(site: Site, have: State, domain: Domain) -> Change:
