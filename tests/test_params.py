@@ -124,6 +124,16 @@ def test_presets_fill_in_what_a_provider_is_known_by() -> None:
     assert (relay.host, relay.username, relay.return_path) == ("smtp.resend.com", "resend", "send")
 
 
+@pytest.mark.parametrize("spf", ["include:spf.example.net", "a mx include:spf.example.net", "ip4:192.0.2.0/24"])
+def test_a_relay_names_its_pool_by_one_mechanism_or_more(spf: str) -> None:
+    assert load(given(relays__office__spf=spf)).relays["office"].spf == spf
+
+
+@pytest.mark.parametrize("spf", ["-all", "include:x.example ~all", "include:", "redirect=x.example", "x.example", " "])
+def test_what_would_break_the_spf_record_is_refused(spf: str) -> None:
+    assert problems(given(relays__office__spf=spf))["relays.office.spf"].startswith("expected SPF mechanisms")
+
+
 @settings(max_examples=40)
 @drawn(
     st.recursive(

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
+from runbooklib import spf
 from runbooklib.credentials import FORM, Secret
 from runbooklib.places import TESTBED_PREFIX, testbed_value
 from runbooklib.results import RunbookError
@@ -125,6 +126,17 @@ IP = Annotated[Text, AfterValidator(_any_ip)]
 HostName = Annotated[Text, AfterValidator(_host)]
 Fingerprint = Annotated[Text, AfterValidator(_fingerprint)]
 Reference = Annotated[Secret, BeforeValidator(_secret), PlainSerializer(str)]
+def _mechanisms(value: str) -> str:
+    try:
+        record = spf.of(value.split(), "")
+    except spf.SpfError as error:
+        raise refuse("spf", f"expected SPF mechanisms such as include:spf.example.net: {error}") from None
+    if not record.terms or len(record.tested) != len(record.terms):
+        raise refuse("spf", "expected SPF mechanisms such as include:spf.example.net, without all and redirect=")
+    return value
+
+
+Mechanisms = Annotated[Text, AfterValidator(_mechanisms)]
 Addresses = Annotated[tuple[Address, ...], BeforeValidator(_addresses), Field(min_length=1)]
 Url = Annotated[Text, AfterValidator(_url)]
 Port = Annotated[int, Field(ge=1, le=65535)]

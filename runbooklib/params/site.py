@@ -22,6 +22,7 @@ from runbooklib.params.fields import (
     ImageName,
     IPv4,
     IPv6,
+    Mechanisms,
     Name,
     Port,
     Reference,
@@ -171,7 +172,7 @@ class Relay(Model):
     api_user: Text | None = None  # MXRoute's panel user, who goes with api_key
     api_key: Reference | None = None  # manages domains; never leaves this machine
     ca: Text | None = None  # PEM of a private CA; None: the public ones
-    spf: Text | None = None  # the mechanism that names the relay's pool, e.g. include:spf.example.net
+    spf: Mechanisms | None = None  # what names the relay's pool, e.g. include:spf.example.net, or a mx include:…
     return_path: Text | None = None  # label the relay puts MAIL FROM under, e.g. send
     region: Text | None = None
     dkim: tuple[RelayDkim, ...] = ()
