@@ -23,7 +23,7 @@ from runbooklib.params import Domain, Site
 from runbooklib.places import locate
 from runbooklib.records.texts import TagError
 from runbooklib.results import Change, Plan, RunbookError, Shown, Table
-from runbooklib.servers import engine, layout
+from runbooklib.servers import engine, layout, quotas
 from runbooklib.servers.engine import Engine
 from runbooklib.servers.opendkim import Tables
 
@@ -38,6 +38,9 @@ TEXTS = (
     layout.REFUSE,
     layout.RELAY_MAP,
     layout.RETIRED,
+    layout.DOVECOT,
+    layout.QUOTAS,
+    layout.QUOTA_RECIPIENTS,
     layout.KEY_TABLE,
     layout.SIGNING_TABLE,
 )
@@ -227,6 +230,7 @@ def plan(site: Site, have: State) -> Plan:
         *files_changes(site, have, bootstrap_files(site, have)),
         *_image(site, have),
         *_mailboxes(site, have),
+        *_quotas(site, have),
         *_first_keys(site, have),
         *container_change(site, have, bootstrap_files(site, have)),
     ]
@@ -244,6 +248,10 @@ def bootstrap_files(site: Site, have: State) -> dict[str, bytes]:
         layout.REFUSE: layout.with_block(have.text(layout.REFUSE) or "", stage, layout.refusals(site)) or "# nobody\n",
         layout.SELF: "/^([^\\/]+)\\/([^\\/]+)\\/$/  $2@$1\n",
     }
+    for relative, lines in quotas.files(site).items():
+        old = have.text(relative) or ""
+        if lines or layout.block(old, stage):
+            files[relative] = layout.with_block(old, stage, lines)
     return with_compose(site, have, {name: text.encode() for name, text in files.items()})
 
 
@@ -347,6 +355,8 @@ REASONS = {
     layout.VIRTUAL: "aliases, catch-alls, postmaster@ and abuse@ (RFC 5321 4.5.1, RFC 2142)",
     layout.REFUSE: "addresses answered 550 5.1.1 in spite of a catch-all",
     layout.SELF: "each mailbox keeps its own mail beside a catch-all",
+    layout.DOVECOT: "a full mailbox refuses in SMTP what reaches it by an alias, too",
+    layout.QUOTA_RECIPIENTS: "whose quota counts for a catch-all and for an alias of several",
 }
 
 
@@ -380,6 +390,22 @@ def _mailboxes(site: Site, have: State) -> list[Change]:
         )
         for address, mailbox in site.mailboxes.items()
         if address not in have.mailboxes
+    ]
+
+
+def _quotas(site: Site, have: State) -> list[Change]:
+    differing = quotas.differing(site, have.text(layout.QUOTAS) or "")
+    return [
+        CommandChange(
+            42,
+            f"quota {address}",
+            old or "none",
+            new,
+            "a full mailbox refuses mail in SMTP",
+            undo=f"setup quota set {address} {old}" if old else f"setup quota del {address}",
+            argv=(*_setup(site, have), "quota", "set", address, new),
+        )
+        for address, (old, new) in differing.items()
     ]
 
 

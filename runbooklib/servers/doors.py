@@ -188,14 +188,17 @@ def _first_certificate(pem: str) -> str:
 
 
 def recipients(site: Site) -> list[Check]:
-    """What port 25 answers to RCPT TO: mailboxes, aliases, catch-all, refused and foreign; no message is sent."""
+    """What port 25 answers to a size, and to RCPT TO mailboxes, aliases, catch-all, refused and foreign; none sent."""
     asked = _expected_answers(site)
     try:
-        answers = _ask(site, [address for _, address, _ in asked])
+        size, answers = _ask(site, [address for _, address, _ in asked])
     except (EndpointError, smtplib.SMTPException, OSError) as error:
         fix = "look at the mail log for what refused the connection"
         return [Check("server.recipients", Status.UNKNOWN, "an SMTP dialogue on port 25", str(error), fix)]
-    return [_answered(name, address, wanted, answers[address]) for name, address, wanted in asked]
+    return [
+        too_large(site, size),
+        *(_answered(name, address, wanted, answers[address]) for name, address, wanted in asked),
+    ]
 
 
 def _expected_answers(site: Site) -> list[tuple[str, str, str]]:
@@ -210,15 +213,26 @@ def _expected_answers(site: Site) -> list[tuple[str, str, str]]:
     return [*asked, ("server.rcpt.open-relay", STRANGER, "5")]
 
 
-def _ask(site: Site, addresses: Iterable[str]) -> dict[str, str]:
+def _ask(site: Site, addresses: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """The answers to a message larger than the limit, only announced, and to each recipient."""
     where = Endpoint(site.server.hostname, 25, "none", None)
     client = endpoint.smtp(where, host.connect(site).dial, "127.0.0.1", POSTSCREEN_SECONDS, "[127.0.0.1]")
     try:
         # The null sender: nothing can bounce, and no sender policy applies (RFC 5321 4.5.5).
+        size = endpoint.reply(*client.mail("", [f"SIZE={site.mail.message_size_limit + 1}"]))
+        client.rset()
         client.mail("")
-        return {address: endpoint.reply(*client.rcpt(address)) for address in addresses}
+        return size, {address: endpoint.reply(*client.rcpt(address)) for address in addresses}
     finally:
         client.close()
+
+
+def too_large(site: Site, answer: str) -> Check:
+    """Whether a message larger than the limit is refused when it is announced, so that nothing has to bounce."""
+    limit = site.mail.message_size_limit
+    fix = "run with apply; mail.message_size_limit is the largest message in bytes"
+    expected = f"552 5.3.4… to SIZE={limit + 1}, before the message is sent"
+    return judged("server.size", answer.startswith("552 5.3.4"), expected, answer, fix, "RFC 1870 6")
 
 
 def _answered(name: str, address: str, wanted: str, answer: str) -> Check:

@@ -27,9 +27,10 @@ PATCHES, VIRTUAL, SELF, REFUSE = (
 )
 LOGINS, RELAY_CA, ACCOUNTS = "config/postfix-sasl-password.cf", "config/relay-ca.pem", "config/postfix-accounts.cf"
 RELAY_MAP, RETIRED = "config/postfix-relaymap.cf", "config/runbook-retired.yaml"
+DOVECOT, QUOTAS, QUOTA_RECIPIENTS = "config/dovecot.cf", "config/dovecot-quotas.cf", "config/quota-recipients"
 DKIM_KEYS = "config/opendkim/keys"
 KEY_TABLE, SIGNING_TABLE = "config/opendkim/KeyTable", "config/opendkim/SigningTable"
-NEEDS_NEW_CONTAINER = (ENV, MAIN_CF, PATCHES, RELAY_CA)
+NEEDS_NEW_CONTAINER = (ENV, MAIN_CF, PATCHES, RELAY_CA, DOVECOT)
 REQUIRED_LOCAL_PARTS = ("postmaster", "abuse")  # RFC 5321 4.5.1, RFC 2142 4 and 2
 DIGEST = "org.mail-runbooks.configuration"
 
