@@ -76,7 +76,7 @@ def test_services_that_are_missing_are_named_by_default_too() -> None:
 
 def test_userdb_line_carries_the_quota() -> None:
     (line,) = maps.userdb([ADMIN], {"admin@alder.example": "5G"})
-    assert line == f"{ADMIN_LINE}userdb_quota_rule=*:storage=5G"
+    assert line == f"{ADMIN_LINE}userdb_quota_rule=*:bytes=5G"
 
 
 def test_alias_of_one_account_becomes_a_user_with_its_password() -> None:

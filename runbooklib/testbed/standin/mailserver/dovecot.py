@@ -26,9 +26,12 @@ protocol imap {{
   mail_plugins = $mail_plugins imap_quota
 }}
 plugin {{
-  quota = maildir:User quota
-  quota_rule = *:storage=0
-  quota_max_mail_size = {megabytes}M
+  quota = count:User quota
+  quota_vsizes = yes
+  quota_rule = *:storage={mailbox}
+  quota_rule2 = Trash:storage=+50M
+  quota_grace = 10%%
+  quota_max_mail_size = {message}
   quota_status_success = DUNNO
   quota_status_nouser = DUNNO
   quota_status_overquota = "552 5.2.2 Mailbox is full"
@@ -66,8 +69,14 @@ def first_setup(settings: Settings) -> None:
     _snippet("15-lda", f"postmaster_address = {settings['POSTMASTER_ADDRESS']}\nhostname = {settings['HOSTNAME']}\n")
     if settings["ENABLE_QUOTAS"] == "1":
         QUOTAS.path.touch()
-        megabytes = int(settings["POSTFIX_MESSAGE_SIZE_LIMIT"]) // 1_000_000
-        _snippet("90-quota", QUOTA.format(megabytes=megabytes))
+        message, mailbox = (_megabytes(settings[f"POSTFIX_{what}_SIZE_LIMIT"]) for what in ("MESSAGE", "MAILBOX"))
+        _snippet("90-quota", QUOTA.format(message=message, mailbox=mailbox))
+
+
+def _megabytes(limit: str) -> str:
+    """Bytes as docker-mailserver tells them to Dovecot: below a million no limit at all."""
+    whole = int(limit) // 1_000_000
+    return f"{whole}M" if whole else "0"
 
 
 def override() -> None:
@@ -103,7 +112,7 @@ def write_users(settings: Settings, journal: Journal) -> None:
 
 
 def _make_mail_folder(folder: Path) -> None:
-    for path in (folder.parent, folder):
+    for path in (folder.parent, folder, folder / "home"):
         if not path.exists():
             path.mkdir(mode=0o755)
             os.chown(path, OWNER, OWNER)

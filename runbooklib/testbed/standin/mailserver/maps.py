@@ -91,7 +91,7 @@ def alias_users(
 
 def _user(name: str, account: Account, limits: Mapping[str, str]) -> str:
     limit = limits.get(account.address)
-    fields = " ".join(filter(None, [account.fields, f"userdb_quota_rule=*:storage={limit}" if limit else ""]))
+    fields = " ".join(filter(None, [account.fields, f"userdb_quota_rule=*:bytes={limit}" if limit else ""]))
     return f"{name}:{account.password}:5000:5000::/var/mail/{account.maildir}/home::{fields}"
 
 

@@ -26,6 +26,7 @@ DEFAULTS = {
     "ENABLE_OPENDMARC": "1",
     "ENABLE_POLICYD_SPF": "1",
     "ENABLE_QUOTAS": "1",
+    "ENABLE_SRS": "0",
     "LOG_LEVEL": "info",
     "NETWORK_INTERFACE": "eth0",
     "OVERRIDE_HOSTNAME": "",
@@ -37,6 +38,10 @@ DEFAULTS = {
     "RELAY_HOST": "",
     "RELAY_PORT": "25",
     "SPOOF_PROTECTION": "0",
+    "SRS_DOMAINNAME": "",
+    "SRS_EXCLUDE_DOMAINS": "",
+    "SRS_SECRET": "",
+    "SRS_SENDER_CLASSES": "envelope_sender",
     "SSL_ALT_CERT_PATH": "",
     "SSL_ALT_KEY_PATH": "",
     "SSL_CERT_PATH": "",
@@ -61,7 +66,6 @@ MISSING_SERVICES = (
     "ENABLE_POSTGREY",
     "ENABLE_RSPAMD",
     "ENABLE_SPAMASSASSIN",
-    "ENABLE_SRS",
 )
 
 
@@ -74,6 +78,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     settings["HOSTNAME"] = settings["OVERRIDE_HOSTNAME"] or fqdn()
     settings["DOMAINNAME"] = domain_of(settings["HOSTNAME"])
     settings["POSTMASTER_ADDRESS"] = settings["POSTMASTER_ADDRESS"] or f"postmaster@{settings['DOMAINNAME']}"
+    settings["SRS_DOMAINNAME"] = settings["SRS_DOMAINNAME"] or settings["DOMAINNAME"]
     return settings
 
 

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import changes, dkim, dovecot, network, postfix, relays, settings, shutdown, state, tls
+from . import changes, dkim, dovecot, network, postfix, relays, settings, shutdown, srs, state, tls
 from .databases import ACCOUNTS, CONFIG
 from .journal import Journal
 
@@ -58,8 +58,12 @@ def _configure(config: Settings, journal: Journal) -> None:
     network.permit_neighbours(config, journal)
     if relays.configured(config):
         relays.first_setup(config, journal)
-    state.consolidate()
-    _override()
+    postfix.override()
+    dovecot.override()
+    if config["ENABLE_SRS"] == "1":
+        srs.setup(config)
+    state.consolidate(srs=config["ENABLE_SRS"] == "1")
+    _patch()
 
 
 def _await_account(journal: Journal) -> None:
@@ -86,9 +90,7 @@ def _set_up_signing(config: Settings) -> None:
         path.write_text(path.read_text().replace("HOSTNAME", config["HOSTNAME"]))
 
 
-def _override() -> None:
-    postfix.override()
-    dovecot.override()
+def _patch() -> None:
     patches = CONFIG / "user-patches.sh"
     if patches.exists():
         subprocess.run(["bash", str(patches)], check=False)
@@ -106,4 +108,5 @@ def _run_services(config: Settings, journal: Journal) -> int:
 
 def _services(config: Settings) -> list[str]:
     milters = [name for name in ("opendkim", "opendmarc") if config[f"ENABLE_{name.upper()}"] == "1"]
-    return ["cron", "rsyslog", "dovecot", *milters, "postfix", "changedetector"]
+    rewriting = ["postsrsd"] if config["ENABLE_SRS"] == "1" else []
+    return ["cron", "rsyslog", "dovecot", *milters, "postfix", *rewriting, "changedetector"]
