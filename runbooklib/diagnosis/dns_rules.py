@@ -57,9 +57,10 @@ def spf_twice(evidence: Evidence) -> Iterator[str]:
 def spf_without_relay(evidence: Evidence) -> Iterator[str]:
     for domain in evidence.domains:
         (record, *_) = evidence[f"spf {domain['name']}"] or [""]
-        wanted = domain["spf"]
-        if record and wanted and wanted not in [term.lstrip("+") for term in record.lower().split()]:
-            yield f"{domain['name']}: {record} lacks {wanted}"
+        stands = {term.lstrip("+") for term in record.lower().split()}
+        lacking = [term for term in domain["spf"].lower().split() if term not in stands]
+        if record and lacking:
+            yield f"{domain['name']}: {record} lacks {' '.join(lacking)}"
 
 
 def dkim_missing(evidence: Evidence) -> Iterator[str]:

@@ -135,7 +135,7 @@ def _spf(site: Site, domain: Domain) -> Iterator[Wanted]:
 
 
 def _authorises(relay: Relay) -> tuple[str, ...]:
-    return (str(spf.of([relay.spf])),) if relay.spf else ()
+    return (str(spf.of(relay.spf.split())),) if relay.spf else ()
 
 
 def _own_addresses(site: Site) -> list[str]:

@@ -59,7 +59,7 @@ def _return_path(domain: Domain, relay: Relay) -> Iterator[Wanted]:
     name = f"{relay.return_path}.{domain.name}"
     pool = relay.spf or POOLS.get(relay.provider)
     why = PATH_WHY.format(relay=domain.relay, name=name, domain=domain.name)
-    yield Wanted(name, "TXT", (str(spf.of([pool])),) if pool else (), TTL, why, "RFC 7208 2.4", STAGE)
+    yield Wanted(name, "TXT", (str(spf.of(pool.split())),) if pool else (), TTL, why, "RFC 7208 2.4", STAGE)
     if relay.provider == "resend":
         target = f"10 feedback-smtp.{relay.region}.amazonses.com"
         yield Wanted(name, "MX", (target,), TTL, f"bounces of {domain.relay} return to it", "RFC 5321 4.4", STAGE)
