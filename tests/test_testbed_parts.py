@@ -107,7 +107,7 @@ def test_ranges_do_not_overlap() -> None:
 
 @pytest.fixture(scope="module")
 def every() -> dict[str, zones.Zone]:
-    made = zones.initial(Range.number(7), zones.Keys("v=DKIM1; p=" + "A" * 400, "v=DKIM1; p=B"))
+    made = zones.initial(Range.number(7), zones.Keys("v=DKIM1; p=" + "A" * 400, "v=DKIM1; p=B", "v=DKIM1; p=C"))
     return {zone.name: zone for zone in made}
 
 
@@ -126,10 +126,11 @@ def test_the_ds_is_that_of_the_key_that_signs(every: dict[str, zones.Zone]) -> N
     assert given == dns.dnssec.make_ds(dns.name.from_text(zone.name), key, "SHA256")
 
 
-def test_zone_files_parse_and_the_sites_holds_nothing_yet(every: dict[str, zones.Zone]) -> None:
+def test_zone_files_parse_and_the_sites_hold_nothing_yet(every: dict[str, zones.Zone]) -> None:
     parsed = {name: dns.zone.from_text(zone.text, name) for name, zone in every.items()}
-    site = parsed["lantern.example."]
-    assert {rdataset.rdtype.name for node in site.nodes.values() for rdataset in node} == {"SOA", "NS"}
+    for site in zones.SITES:
+        nodes = parsed[f"{site}."].nodes.values()
+        assert {rdataset.rdtype.name for node in nodes for rdataset in node} == {"SOA", "NS"}
     (key,) = parsed["relay.example."].find_rdataset("*.dkim", "TXT")
     assert [len(part) for part in key.strings] == [255, 156]
 
@@ -139,10 +140,11 @@ def test_reverse_zones_hold_all_of_a_range() -> None:
     assert (four, six) == ("244.19.198.in-addr.arpa.", "4.f.1.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa.")
 
 
-def test_only_the_sites_zone_takes_updates(every: dict[str, zones.Zone]) -> None:
+def test_only_the_sites_zones_take_updates(every: dict[str, zones.Zone]) -> None:
     text = zones.knot(tuple(every.values()), Tsig("k", "hmac-sha256", "c2VjcmV0"))
-    assert text.count("acl: site") == 1
-    assert 'domain: "lantern.example."\n    file: lantern.example.zone\n    acl: site' in text
+    assert text.count("acl: site") == len(zones.SITES)
+    for site in zones.SITES:
+        assert f'domain: "{site}."\n    file: {site}.zone\n    acl: site' in text
 
 
 def test_a_certificate_is_good_for_its_name_and_no_other() -> None:
@@ -179,7 +181,7 @@ def test_a_state_nobody_understands_is_none(tmp_path: Path, text: str) -> None:
 def test_private_keys_are_files_of_their_owner(tmp_path: Path, known: State) -> None:
     assert known.server.host_key.startswith("SHA256:")
     keys = [p for p in tmp_path.rglob("*") if p.is_file() and "PRIVATE KEY" in p.read_text()]
-    assert len(keys) == 16
+    assert len(keys) == 24
     assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
 
 

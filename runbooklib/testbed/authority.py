@@ -6,6 +6,7 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -36,12 +37,13 @@ class Authority:
         """The CA's certificate."""
         return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
 
-    def issue(self, name: str) -> Pair:
-        """A server certificate for one DNS name, followed by the CA's own."""
+    def issue(self, name: str, *addresses: str) -> Pair:
+        """A server certificate for one DNS name and any addresses, followed by the CA's own."""
+        names = [x509.DNSName(name), *(x509.IPAddress(ip_address(address)) for address in addresses)]
         key = ec.generate_private_key(ec.SECP256R1())
         signed = (
             _draft(name, self.certificate.subject, key.public_key())
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self.key.public_key()), critical=False)
@@ -118,10 +120,15 @@ def ssh_key() -> SshKey:
 
 @dataclass(frozen=True)
 class DkimKey:
-    """An RSA key and the TXT text that publishes it."""
+    """An RSA key and what is published of it."""
 
     private: str
-    record: str
+    public: str  # base64
+
+    @property
+    def record(self) -> str:
+        """The TXT text."""
+        return f"v=DKIM1; k=rsa; p={self.public}"
 
 
 def dkim_key() -> DkimKey:
@@ -131,4 +138,4 @@ def dkim_key() -> DkimKey:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
     )
-    return DkimKey(private.decode(), f"v=DKIM1; k=rsa; p={base64.b64encode(public).decode()}")
+    return DkimKey(private.decode(), base64.b64encode(public).decode())

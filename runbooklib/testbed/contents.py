@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import base64
+import json
 import secrets
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from runbooklib.testbed import authority, zones
-from runbooklib.testbed.authority import Authority, SshKey
+from runbooklib.testbed import authority, providers, zones
+from runbooklib.testbed.authority import Authority, DkimKey, SshKey
 from runbooklib.testbed.hosts import NAMES, Plot
-from runbooklib.testbed.state import Account, Dns, Image, Registry, Resolver, Server, State, Tsig
+from runbooklib.testbed.state import Account, Dns, Image, Provider, Registry, Resolver, Server, State, Tsig
 
 MAIL = "mail.lantern.example"
 PRIVATE = 0o600
+TLS_HOSTS = ("registry", "relay", "resend", "mxroute", "mx")
+Seed = Callable[[Provider, DkimKey], dict[str, Any]]
+MAILBOXES = ("hi", "ada", "no-reply", "pier", "harbour")
 
 
 def create(plot: Plot, bridge: str, image: Image, *, egress_25: bool) -> State:
@@ -21,9 +27,13 @@ def create(plot: Plot, bridge: str, image: Image, *, egress_25: bool) -> State:
     _write(plot.folder / "ca.pem", ca.pem)
     _write(plot.folder / "resolv.conf", f"nameserver {plot.addresses.ipv4('resolver')}\n")
     relay, mx = _account(plot, "relay", "lantern"), _account(plot, "mx", "friend@stranger.example")
+    resend, mxroute = providers.resend(plot), providers.mxroute(plot)
     dns = Dns(plot.addresses.ipv4("dns"), plot.addresses.ipv6("dns"), _tsig())
-    _write_dns(plot, dns.tsig, _write_mail(plot, ca, relay, mx))
-    _write_tls(plot, "registry", ca)
+    keys = _write_accounts(plot, relay, mx)
+    keys["resend"] = _write_provider(plot, "resend", resend, providers.resend_seed)
+    _write_provider(plot, "mxroute", mxroute, providers.mxroute_seed)
+    _write_dns(plot, dns.tsig, zones.Keys(keys["relay"].record, keys["mx"].record, keys["resend"].record))
+    _write_tls(plot, ca)
     return State(
         name=plot.name,
         bridge=bridge,
@@ -34,15 +44,13 @@ def create(plot: Plot, bridge: str, image: Image, *, egress_25: bool) -> State:
         resolver=Resolver(plot.addresses.ipv4("resolver"), plot.addresses.ipv6("resolver")),
         registry=Registry(plot.addresses.ipv4("registry"), plot.addresses.ipv6("registry"), NAMES["registry"]),
         relay=relay,
+        resend=resend,
+        mxroute=mxroute,
         mx=mx,
-        mailboxes={name: _password() for name in ("hi", "ada")},
+        mailboxes={name: providers.password() for name in MAILBOXES},
         ca=str(plot.folder / "ca.pem"),
         image=image,
     )
-
-
-def _password() -> str:
-    return secrets.token_urlsafe(18)
 
 
 def _tsig() -> Tsig:
@@ -50,7 +58,7 @@ def _tsig() -> Tsig:
 
 
 def _account(plot: Plot, host: str, username: str) -> Account:
-    return Account(plot.addresses.ipv4(host), plot.addresses.ipv6(host), NAMES[host], username, _password())
+    return Account(plot.addresses.ipv4(host), plot.addresses.ipv6(host), NAMES[host], username, providers.password())
 
 
 def _write(path: Path, text: str, mode: int = 0o644) -> Path:
@@ -61,24 +69,36 @@ def _write(path: Path, text: str, mode: int = 0o644) -> Path:
     return path
 
 
-def _write_tls(plot: Plot, host: str, ca: Authority) -> None:
-    pair = ca.issue(NAMES[host])
-    _write(plot.files(host) / "testbed/tls.pem", pair.certificate)
-    _write(plot.files(host) / "testbed/tls.key", pair.key, PRIVATE)
-
-
-def _write_mail(plot: Plot, ca: Authority, relay: Account, mx: Account) -> zones.Keys:
-    """The files of both mail hosts; their DKIM records are what the zones need of them."""
-    records = []
-    for host, account in (("relay", relay), ("mx", mx)):
-        key = authority.dkim_key()
-        _write_tls(plot, host, ca)
+def _write_tls(plot: Plot, ca: Authority) -> None:
+    """Certificates of all hosts that speak TLS, and by whom they check those of others."""
+    for host in TLS_HOSTS:
+        pair = ca.issue(NAMES[host], plot.addresses.ipv4(host), plot.addresses.ipv6(host))
+        _write(plot.files(host) / "testbed/tls.pem", pair.certificate)
+        _write(plot.files(host) / "testbed/tls.key", pair.key, PRIVATE)
         _write(plot.files(host) / "testbed/ca.pem", ca.pem)
-        _write(plot.files(host) / "testbed/dkim.key", key.private, PRIVATE)
+
+
+def _write_accounts(plot: Plot, relay: Account, mx: Account) -> dict[str, DkimKey]:
+    """The login and the signing key of the hosts where all is as on the first day."""
+    keys = {}
+    for host, account in (("relay", relay), ("mx", mx)):
+        keys[host] = _write_key(plot, host)
         # Dovecot's auth process reads this under its own user
         _write(plot.files(host) / "testbed/users", f"{account.username}:{{PLAIN}}{account.password}\n")
-        records.append(key.record)
-    return zones.Keys(*records)
+    return keys
+
+
+def _write_provider(plot: Plot, host: str, account: Provider, seed: Seed) -> DkimKey:
+    """The signing key of a host with an API, and what its state begins with."""
+    key = _write_key(plot, host)
+    _write(plot.files(host) / "testbed/state.json", json.dumps(seed(account, key), indent=1), PRIVATE)
+    return key
+
+
+def _write_key(plot: Plot, host: str) -> DkimKey:
+    key = authority.dkim_key()
+    _write(plot.files(host) / "testbed/dkim.key", key.private, PRIVATE)
+    return key
 
 
 def _write_dns(plot: Plot, tsig: Tsig, dkim: zones.Keys) -> None:

@@ -23,6 +23,8 @@ NAMES = {
     "resolver": "resolver.example",
     "registry": "registry.example",
     "relay": "smtp.relay.example",
+    "resend": "smtp.resend.example",
+    "mxroute": "name.mxrouting.example",
     "mx": "mx.stranger.example",
     "server": "vps-lantern",
 }
@@ -30,7 +32,9 @@ PORTS = {
     "dns": (53,),
     "resolver": (53,),
     "registry": (443,),
-    "relay": (465, 587, 2525),
+    "relay": (25, 465, 587, 2525),
+    "resend": (25, 443, 465, 587, 2465, 2587),
+    "mxroute": (25, 443, 465, 587, 2525),
     "mx": (25, 143, 465, 587, 993),
     "server": (22,),
 }

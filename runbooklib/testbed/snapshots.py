@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import dns.exception
@@ -22,6 +23,8 @@ from runbooklib.testbed.engine import TestbedError
 from runbooklib.testbed.hosts import VOLUMES, Plot
 from runbooklib.testbed.state import Dns
 
+PROVIDERS = ("resend", "mxroute")
+PROVIDER_STATE = "/var/lib/provider/state.json"
 BARE = "bare"  # the server as it was rented
 STOP_SECONDS = 30  # the inner engine stops its containers first
 SIGNING = {dns.rdatatype.RRSIG, dns.rdatatype.NSEC, dns.rdatatype.DNSKEY, dns.rdatatype.SOA, dns.rdatatype.NS}
@@ -89,14 +92,19 @@ def _copy(docker_engine: docker.DockerClient, plot: Plot, source: str, target: s
         raise SnapshotError(f"{source} could not be copied: {error}") from None
 
 
-Published = tuple[tuple[dns.name.Name, dns.rdataset.Rdataset], ...]
+Records = tuple[tuple[dns.name.Name, dns.rdataset.Rdataset], ...]
+Published = dict[str, Records]  # by zone
 
 
 def published(root: Path) -> Published:
-    """What stands in the site's zone beyond its first day: all but the apex NS, SOA and what signing adds."""
+    """What stands in the sites' zones beyond their first day: all but the apex NS, SOA and what signing adds."""
     server = world.required(world.folder_of(root)).dns
-    query, _ = dns.xfr.make_query(dns.zone.Zone(zones.SITE), keyring=_key(server))
-    whole = dns.zone.Zone(zones.SITE)
+    return {zone: _standing(server, zone) for zone in zones.SITES}
+
+
+def _standing(server: Dns, zone: str) -> Records:
+    whole = dns.zone.Zone(zone)
+    query, _ = dns.xfr.make_query(whole, keyring=_key(server))
     dns.query.inbound_xfr(server.ipv4, whole, query, timeout=5)
     return tuple(
         (name, rdataset)
@@ -106,23 +114,30 @@ def published(root: Path) -> Published:
     )
 
 
-def reset_zone(root: Path, to: Published = ()) -> None:
-    """Puts the site's zone back to its first day, or to what was published then, by updates as a stage sends them.
+def reset_zone(root: Path, to: Published | None = None) -> None:
+    """Puts the sites' zones back to their first day, or to what was published then, by updates as a stage sends them.
 
     Raises SnapshotError when the name server does not take an update.
     """
     server = world.required(world.folder_of(root)).dns
-    emptied, filled = (dns.update.UpdateMessage(zones.SITE, keyring=_key(server)) for _ in range(2))
-    for name, rdataset in published(root):
+    for zone, standing in published(root).items():
+        _replace(server, zone, standing, (to or {}).get(zone, ()))
+    _forget(root)
+
+
+def _replace(server: Dns, zone: str, standing: Records, wanted: Records) -> None:
+    emptied, filled = (dns.update.UpdateMessage(zone, keyring=_key(server)) for _ in range(2))
+    for name, rdataset in standing:
         emptied.delete(name, rdataset.rdtype)
-    for name, rdataset in to:
+    for name, rdataset in wanted:
         filled.add(name, rdataset)
     # Two of them: a CNAME added beside what the same update deletes is ignored in silence (RFC 2136 3.4.2.2).
-    for update in (emptied, filled) if to else (emptied,):
+    for update in (emptied, filled):
+        if not update.update:
+            continue
         answer = dns.query.tcp(update, server.ipv4, timeout=5)
         if answer.rcode() != dns.rcode.NOERROR:
-            raise SnapshotError(f"the name server refused to reset {zones.SITE}: {dns.rcode.to_text(answer.rcode())}")
-    _forget(root)
+            raise SnapshotError(f"the name server refused to reset {zone}: {dns.rcode.to_text(answer.rcode())}")
 
 
 def _forget(root: Path) -> None:
@@ -139,13 +154,38 @@ def _key(server: Dns) -> dns.tsig.Key:
 
 
 def reset_mail(root: Path) -> None:
-    """Empties the stranger's mailbox, and the queues of both mail hosts."""
+    """Empties the stranger's mailbox, and the queues of all mail hosts."""
     folder = world.folder_of(root)
     docker_engine, plot = engine.client(), world.plot_of(folder, world.required(folder))
-    for host in ("relay", "mx"):
+    for host in ("relay", "resend", "mxroute", "mx"):
         docker_engine.containers.get(plot.container(host)).exec_run(["postsuper", "-d", "ALL"])
     config = "/opt/testbed/mx/dovecot.conf"
-    expunge = ["doveadm", "-c", config, "expunge", "-u", "friend@stranger.example", "mailbox", "*", "all"]
-    status, output = docker_engine.containers.get(plot.container("mx")).exec_run(expunge)
-    if status:
-        raise SnapshotError(f"the stranger's mailbox could not be emptied: {output!r}")
+    _within(root, "mx", ["doveadm", "-c", config, "expunge", "-u", "friend@stranger.example", "mailbox", "*", "all"])
+
+
+def accounts(root: Path) -> dict[str, bytes]:
+    """What the providers with an API remember, by host."""
+    return {host: _within(root, host, ["cat", PROVIDER_STATE]) for host in PROVIDERS}
+
+
+def reset_accounts(root: Path, to: dict[str, bytes] | None = None) -> None:
+    """Has the providers know what they knew on the first day, or what they knew then."""
+    folder = world.folder_of(root)
+    plot = world.plot_of(folder, world.required(folder))
+    for host in PROVIDERS:
+        text = (to or {}).get(host) or (plot.files(host) / "testbed/state.json").read_bytes()
+        script = 'umask 077; echo "$0" | base64 -d > "$1.new" && flock "$1.lock" mv "$1.new" "$1"'
+        _within(root, host, ["sh", "-c", script, base64.b64encode(text).decode(), PROVIDER_STATE])
+
+
+def _within(root: Path, host: str, argv: list[str]) -> bytes:
+    """What a command inside a host prints.
+
+    Raises SnapshotError when it fails.
+    """
+    folder = world.folder_of(root)
+    plot = world.plot_of(folder, world.required(folder))
+    status, output = engine.client().containers.get(plot.container(host)).exec_run(argv)
+    if status or not isinstance(output, bytes):
+        raise SnapshotError(f"{host}: {argv[0]} failed: {output!r}")
+    return output

@@ -73,6 +73,15 @@ class Account:
 
 
 @dataclass(frozen=True)
+class Provider(Account):
+    """A relay with an API that manages domains, and our key to it."""
+
+    api: str  # by address: the notebooks' machine does not ask the testbed's resolver
+    api_user: str
+    api_key: str
+
+
+@dataclass(frozen=True)
 class Image:
     """The mail server's image this testbed holds."""
 
@@ -95,8 +104,10 @@ class State:
     resolver: Resolver
     registry: Registry
     relay: Account
+    resend: Provider
+    mxroute: Provider
     mx: Account
-    mailboxes: dict[str, str]  # local part at lantern.example → password
+    mailboxes: dict[str, str]  # name → password
     ca: str  # path of the private CA's certificate
     image: Image
 

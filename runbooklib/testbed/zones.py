@@ -17,9 +17,14 @@ from runbooklib.testbed.state import Tsig
 
 NS = "ns1.example."
 TTL = 60
-SITE = "lantern.example"
-LEAVES = (SITE, "relay.example", "stranger.example", "registry.example")
-NAMES = {"server": "mail.lantern.example.", "relay": "smtp.relay.example.", "mx": "mx.stranger.example."}
+SITES = ("lantern.example", "pier.example", "harbour.example")
+NAMES = {
+    "server": "mail.lantern.example.",
+    "relay": "smtp.relay.example.",
+    "mx": "mx.stranger.example.",
+    "resend": "smtp.resend.example.",
+    "mxroute": "name.mxrouting.example.",
+}
 
 
 @dataclass(frozen=True)
@@ -59,13 +64,16 @@ class Keys:
 
     relay: str
     stranger: str
+    resend: str
 
 
 def initial(addresses: Range, dkim: Keys) -> tuple[Zone, ...]:
     """Every zone, children before the parents that vouch for them."""
     leaves = [
-        _zone(f"{SITE}."),
+        *(_zone(f"{site}.") for site in SITES),
         _zone("relay.example.", *_relay(addresses, dkim.relay)),
+        _zone("resend.example.", *_resend(addresses, dkim.resend)),
+        _zone("mxrouting.example.", *_mxroute(addresses)),
         _zone("stranger.example.", *_stranger(addresses, dkim.stranger)),
         _zone("registry.example.", *_addresses("@", "registry", addresses)),
     ]
@@ -93,10 +101,35 @@ def _relay(addresses: Range, key: str) -> list[str]:
         *_addresses("smtp", "relay", addresses),
         '@ TXT "v=spf1 -all"',
         'smtp TXT "v=spf1 a -all"',
-        f'_spf TXT "v=spf1 ip4:{addresses.ipv4("relay")} ip6:{addresses.ipv6("relay")} -all"',
-        f"{SITE.replace('.', '-')}.dkim TXT {_strings(key)}",
+        f"_spf TXT {_pool('relay', addresses)}",
         f"*.dkim TXT {_strings(key)}",
     ]
+
+
+def _resend(addresses: Range, key: str) -> list[str]:
+    """Resend's names and those of Amazon SES behind it: the pool, where bounces return to, keys for CNAMEs."""
+    return [
+        *_addresses("smtp", "resend", addresses),
+        *_addresses("feedback-smtp", "resend", addresses),
+        f"@ TXT {_pool('resend', addresses)}",
+        'smtp TXT "v=spf1 a -all"',
+        f"ses._domainkey TXT {_strings(key)}",
+        f"*.dkim TXT {_strings(key)}",
+    ]
+
+
+def _mxroute(addresses: Range) -> list[str]:
+    """MXRoute's names; customers include the apex, as they include mxroute.com."""
+    return [
+        *_addresses("name", "mxroute", addresses),
+        f"@ TXT {_pool('mxroute', addresses)}",
+        'name TXT "v=spf1 a -all"',
+    ]
+
+
+def _pool(host: str, addresses: Range) -> str:
+    """The SPF record that customers of a relay include."""
+    return f'"v=spf1 ip4:{addresses.ipv4(host)} ip6:{addresses.ipv6(host)} -all"'
 
 
 def _stranger(addresses: Range, key: str) -> list[str]:
@@ -134,9 +167,9 @@ def reverse_names(addresses: Range) -> tuple[str, str]:
 
 
 def knot(zones: tuple[Zone, ...], tsig: Tsig) -> str:
-    """The authoritative server's settings; only the site's zone may be updated, and only with the key."""
+    """The authoritative server's settings; only the sites' zones may be updated, and only with the key."""
     listed = "\n".join(
-        f'  - domain: "{zone.name}"\n    file: {zone.label}.zone\n' + ("    acl: site\n" if zone.label == SITE else "")
+        f'  - domain: "{zone.name}"\n    file: {zone.label}.zone\n' + ("    acl: site\n" if zone.label in SITES else "")
         for zone in zones
     )
     return f"""\

@@ -1,0 +1,1 @@
+"""MXRoute as the testbed has it."""

@@ -1,0 +1,1 @@
+"""Resend as the testbed has it."""
