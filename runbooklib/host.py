@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import paramiko
 
-from runbooklib.credentials import CredentialError, Secret
+from runbooklib.credentials import Secret
 from runbooklib.params import Server, Site
 from runbooklib.places import locate
 from runbooklib.results import Change, Check, Checklist, Outcome, Plan, RunbookError, Status, judged, passed, say, show
@@ -402,7 +402,7 @@ def apply(site: Site, plan: Plan, *, apply: bool) -> Outcome:
         say(f"{change.target}: {change.after}")
         try:
             change.do(host)  # type: ignore[attr-defined]
-        except (HostError, CredentialError) as error:
+        except RunbookError as error:
             show(Outcome(plan, tuple(done), applied=True))
             Checklist(plan.title, (_broken(change, error, len(done), len(plan)),)).require()
         done.append(change)
@@ -410,6 +410,8 @@ def apply(site: Site, plan: Plan, *, apply: bool) -> Outcome:
 
 
 def _broken(change: Change, error: RunbookError, done: int, of: int) -> Check:
-    fix = getattr(change, "fix", "") or "mend what the server says and run this stage again: it goes on from here"
+    """Why a step broke; an error that cannot tell wrong from unknown counts as wrong."""
+    usual = "mend what the server says and run this stage again: it goes on from here"
+    fix = getattr(change, "fix", "") or getattr(error, "fix", "") or usual
     said = f"step {done + 1} of {of} broke, those before it are done: {error}"
-    return Check(f"apply {change.target}", Status.FAIL, change.after, said, fix)
+    return Check(f"apply {change.target}", getattr(error, "status", Status.FAIL), change.after, said, fix)

@@ -63,6 +63,13 @@ class Parcel:
     def letter(self) -> Letter:
         return self.handed.letter
 
+    @property
+    def gone(self) -> bool:
+        """Whether it may have left the server: handed over, and no log says that every attempt failed."""
+        tries = [a for a in self.attempts if not a.filtered]
+        taken = self.handed.fate in {"accepted", "unknown"}
+        return taken and (not tries or any(a.status == "sent" for a in tries))
+
     def of(self, kind: Kind) -> tuple[Copy, ...]:
         return tuple(c for c in self.copies if c.kind == kind)
 
@@ -79,6 +86,10 @@ class Arrived(Shown):
 
     def __iter__(self) -> Iterator[Parcel]:
         return iter(self.parcels)
+
+    def mark(self, parcel: Parcel) -> str:
+        """What stands in the message's subject and in no other's."""
+        return self.sent.plan.mark(parcel.letter)
 
     def parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
         return self.table().parts()

@@ -95,6 +95,10 @@ class Letters(Shown):
     def __len__(self) -> int:
         return len(self.letters)
 
+    def mark(self, letter: Letter) -> str:
+        """What stands in the letter's subject and in no other's."""
+        return f"{self.marker}.{letter.number}:"
+
     def parts(self) -> tuple[str, Sequence[str], Sequence[Sequence[str]]]:
         return self.table().parts()
 
@@ -213,7 +217,7 @@ def compose(site: Site, letters: Letters, letter: Letter) -> bytes:
     message = _headed(
         letter.sender,
         letter.recipient,
-        f"runbook test {letters.marker}.{letter.number}: {letter.route} {letter.domain}",
+        f"runbook test {letters.mark(letter)} {letter.route} {letter.domain}",
         f"<{letters.marker}.{letter.number}@{letter.sender.rpartition('@')[2]}>",
     )
     message["X-Runbook-Run"] = letters.run
