@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -80,3 +81,12 @@ def test_it_may_go_when_its_period_is_over_and_not_a_second_sooner(period: str, 
 def test_a_file_that_says_something_else_is_named(text: str) -> None:
     with pytest.raises(RetiredError, match=r"runbook-retired\.yaml"):
         retired.parse(text)
+
+
+def test_what_was_left_in_dns_is_known_again_by_its_value() -> None:
+    unknown = dataclasses.replace(OLD_KEY, public="")
+    assert [(u.name, u.type, u.values, u.mechanisms) for u in retired.unwanted([OLD_KEY, OLD_RELAY, unknown])] == [
+        ("mail._domainkey.lantern.example", "TXT", ("v=DKIM1; k=rsa; p=MIGf",), ()),
+        ("lantern.example", "TXT", (), ("include:spf.example.net",)),
+        ("s1._domainkey.lantern.example", "CNAME", ("s1.example.net",), ()),
+    ]

@@ -4,6 +4,7 @@ from runbooklib.records.changes import RecordChange, dangers, diff
 from runbooklib.records.comparison import Comparison, compare, repeats
 from runbooklib.records.observed import Answer, Observed, Question, Word, parents
 from runbooklib.records.texts import TagError, dkim_key, dmarc_policy, quoted, strings, tags
+from runbooklib.records.unwanted import Unwanted
 from runbooklib.records.verdicts import changed, clock, verify
 from runbooklib.records.wanted import TTL, Desired, Wanted, desired, reversed_address
 
@@ -16,6 +17,7 @@ __all__ = [
     "Question",
     "RecordChange",
     "TagError",
+    "Unwanted",
     "Wanted",
     "Word",
     "changed",

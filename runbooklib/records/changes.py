@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from runbooklib.records.comparison import compare, inherited
 from runbooklib.records.observed import Answer, Observed
+from runbooklib.records.unwanted import Unwanted
 from runbooklib.records.wanted import Desired, Wanted
 from runbooklib.results import Change, Plan
 
@@ -24,6 +25,7 @@ class RecordChange(Change):
     removed: tuple[str, ...] = ()  # zone file form
     added: tuple[str, ...] = ()
     stands: tuple[str, ...] = ()
+    retired: bool = False  # nothing uses what is removed any more, so nothing has to take its place
 
 
 def diff(want: Desired, have: Observed) -> Plan:
@@ -36,7 +38,9 @@ def diff(want: Desired, have: Observed) -> Plan:
             changes.append(_change(wanted, answer, compared.values, have))
         if compared and compared.refusal:
             refusals.append(compared.refusal)
-    return Plan("DNS", tuple(changes), (*refusals, *dangers(changes)))
+    busy = {(c.name, c.type) for c in changes}
+    removals = [c for u in want.unwanted if (u.name, u.type) not in busy for c in _removal(u, have)]
+    return Plan("DNS", (*changes, *removals), (*refusals, *dangers(changes)))
 
 
 def dangers(changes: Iterable[Change]) -> tuple[str, ...]:
@@ -44,7 +48,7 @@ def dangers(changes: Iterable[Change]) -> tuple[str, ...]:
     return tuple(
         f"{c.target}: would drop {len(c.removed)} values and add {len(c.added)}"
         for c in changes
-        if isinstance(c, RecordChange) and len(c.removed) > len(c.added)
+        if isinstance(c, RecordChange) and len(c.removed) > len(c.added) and not c.retired
     )
 
 
@@ -75,3 +79,27 @@ def _change(wanted: Wanted, answer: Answer, values: tuple[str, ...], have: Obser
         added=new,
         stands=answer.raw,
     )
+
+
+def _removal(unwanted: Unwanted, have: Observed) -> Iterator[RecordChange]:
+    """The change that takes away what stands of it; one change an rrset, so it waits while another is planned."""
+    answer = next((a for a in have.at_authority(unwanted) if a.heard), None)
+    standing = unwanted.standing(answer) if answer else {}
+    if answer and standing:
+        before, after = "\n".join(standing), "\n".join(filter(None, standing.values()))
+        yield RecordChange(
+            order=len(STEPS),
+            target=f"{unwanted.name} {unwanted.type}",
+            before=before,
+            after=after or "removed",
+            why=unwanted.reason,
+            undo=f"put back {before}",
+            name=unwanted.name,
+            type=unwanted.type,
+            zone=have.zone_of(unwanted.name),
+            ttl=answer.ttl,
+            removed=tuple(standing),
+            added=tuple(filter(None, standing.values())),
+            stands=tuple(standing) if unwanted.type == "CNAME" else answer.raw,
+            retired=True,
+        )

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from runbooklib.records.unwanted import Unwanted
 from runbooklib.records.wanted import Wanted
 from runbooklib.results import Outcome, Shown, Table
 
@@ -86,7 +87,7 @@ class Observed(Shown):
     def __iter__(self) -> Iterator[Answer]:
         return iter(self.answers)
 
-    def at_authority(self, wanted: Wanted) -> tuple[Answer, ...]:
+    def at_authority(self, wanted: Wanted | Unwanted) -> tuple[Answer, ...]:
         """What each authoritative server says."""
         return self._about(wanted.asked, recursive=False)
 

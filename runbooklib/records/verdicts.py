@@ -9,6 +9,7 @@ from datetime import datetime
 from runbooklib.records.comparison import Comparison, compare, inherited, repeats
 from runbooklib.records.observed import Answer, Observed, Word
 from runbooklib.records.texts import TagError, dkim_key
+from runbooklib.records.unwanted import Unwanted
 from runbooklib.records.wanted import Desired, Wanted, reversed_address
 from runbooklib.results import Check, Checklist, Plan, Status
 
@@ -18,7 +19,8 @@ def verify(want: Desired, seen: Observed, plan: Plan) -> Checklist:
     rows = {w.check: _row(w, seen, plan) for w in want if w.kind != "ptr"}
     keys = [_key_behind(w, seen, rows[w.check]) for w in want if w.type == "CNAME"]
     reverse = [_reverse(w, seen, rows) for w in want if w.kind == "ptr"]
-    return Checklist("DNS", (*rows.values(), *keys, *reverse))
+    gone = [_gone(u, seen, plan) for u in want.unwanted]
+    return Checklist("DNS", (*rows.values(), *keys, *reverse, *gone))
 
 
 def _row(wanted: Wanted, seen: Observed, plan: Plan) -> Check:
@@ -172,3 +174,26 @@ def changed(want: Desired, seen: Observed) -> Iterator[Wanted]:
     """The wanted records that were published just now."""
     targets = {c.target for c in seen.after.done} if seen.after else set()
     return (w for w in want if f"{w.name} {w.type}" in targets)
+
+
+def _gone(unwanted: Unwanted, seen: Observed, plan: Plan) -> Check:
+    """What a key or relay left behind, once its time is over; values that others put there are theirs."""
+    heard = [a for a in seen.at_authority(unwanted) if a.heard]
+    row = Check(unwanted.check, Status.UNKNOWN, unwanted.expected, "no authoritative server was heard", advisory=True)
+    if not heard:
+        return row
+    behind = [a for a in heard if unwanted.standing(a)]
+    if not behind:
+        return replace(row, status=Status.PASS, observed=heard[0].shown)
+    target = f"{unwanted.name} {unwanted.type}"
+    row = replace(row, observed=f"{next(iter(unwanted.standing(behind[0])))} stands still")
+    if seen.after is not None and any(c.target == target for c in seen.after.done):
+        if len(behind) < len(heard):
+            return replace(
+                row, status=Status.PENDING, fix="the secondary servers have yet to fetch the zone: run again"
+            )
+        return replace(row, status=Status.FAIL, fix="the removal was accepted: look at the server's zone and log")
+    if any(c.target == target for c in plan):
+        fix = "remove this record by hand, then run again" if seen.by_hand else _how(seen, plan)
+        return replace(row, status=Status.PENDING, fix=fix)
+    return replace(row, status=Status.WARN, fix="remove it: nothing uses it any more")

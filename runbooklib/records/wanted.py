@@ -9,6 +9,7 @@ from typing import Any
 
 from runbooklib import spf
 from runbooklib.params import Domain, Relay, Site
+from runbooklib.records.unwanted import Unwanted, still
 from runbooklib.results import Shown, Table
 
 TTL = 3600  # seconds; what a new rrset gets
@@ -63,9 +64,10 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Desired(Shown):
-    """Every rrset a site needs."""
+    """Every rrset a site needs, and what was published for it once and may go."""
 
     records: tuple[Wanted, ...]
+    unwanted: tuple[Unwanted, ...] = ()
 
     def __iter__(self) -> Iterator[Wanted]:
         return iter(self.records)
@@ -86,16 +88,18 @@ class Desired(Shown):
         return Table(title, tuple(columns), tuple(tuple(r) for r in rows)).data()
 
 
-def desired(site: Site, *others: Iterable[Wanted]) -> Desired:
+def desired(site: Site, *others: Iterable[Wanted], unwanted: Iterable[Unwanted] = ()) -> Desired:
     """What the site itself wants, and what server and relays add to it; the same rrset is wanted once.
 
-    An SPF record that a relay's provider told takes the place of the one params know.
+    An SPF record that a relay's provider told takes the place of the one params know. `unwanted` is what keys and
+    relays left behind; what is wanted again, or still, is not among it.
     """
     added = [w for some in others for w in some]
     told = {w.name for w in added if w.kind == "spf"}
     mail = [w for w in _mail(site) if w.kind != "spf" or w.stage != "02-relay" or w.name not in told]
     every = [*_addresses(site), *mail, *added, *_policies(site), *_reverse(site)]
-    return Desired(tuple(dict.fromkeys(every)))
+    wanted = tuple(dict.fromkeys(every))
+    return Desired(wanted, still(unwanted, wanted))
 
 
 def _addresses(site: Site) -> Iterator[Wanted]:

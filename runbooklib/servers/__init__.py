@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from runbooklib import host
 from runbooklib.params import Site
-from runbooklib.records import Desired, Observed
+from runbooklib.records import Desired, Observed, Unwanted
 from runbooklib.results import Checklist, Outcome, Plan, Status
 from runbooklib.servers import docker_mailserver as dms
 from runbooklib.servers import doors, nexthops, retired, rotation, routing, signer, switching
@@ -68,6 +68,11 @@ def expired(site: Site) -> tuple[Retired, ...]:
     """The relays and keys that were left and that nothing needs any more."""
     have, now = routes(site), datetime.now(UTC)
     return tuple(e for e in retired.parse(have.state.text(RETIRED) or "") if switching.over(e, have.queued, now))
+
+
+def unwanted(site: Site) -> tuple[Unwanted, ...]:
+    """What they left in DNS, for stage 04 to take away."""
+    return tuple(retired.unwanted(expired(site)))
 
 
 def plan_keys(site: Site, have: State, seen: Observed | None = None) -> Plan:

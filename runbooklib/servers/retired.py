@@ -6,13 +6,14 @@ RetiredError  the file that remembers them is not what was written there
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import yaml
 
+from runbooklib.records import Unwanted
 from runbooklib.results import RunbookError
 
 KEY, RELAY = "key", "relay"
@@ -104,3 +105,16 @@ def _told(entry: Retired) -> dict[str, Any]:
         "records": [list(record) for record in entry.records],
     }
     return {name: value for name, value in fields.items() if value}
+
+
+def unwanted(entries: Iterable[Retired]) -> Iterator[Unwanted]:
+    """What these left in DNS; a record whose value nobody noted is not known again, and stays."""
+    for entry in entries:
+        since = f"{entry.since:%Y-%m-%d}"
+        if entry.kind == KEY and entry.public:
+            name, why = f"{entry.selector}._domainkey.{entry.domain}", f"a key retired on {since}"
+            yield Unwanted(name, "TXT", (entry.public,), why)
+        why = f"for {entry.relay}, left on {since}"
+        if entry.spf:
+            yield Unwanted(entry.domain, "TXT", (), why, entry.spf)
+        yield from (Unwanted(name, kind, tuple(values), why) for name, kind, *values in entry.records if values)

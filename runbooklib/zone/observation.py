@@ -8,7 +8,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from runbooklib.params import Site
-from runbooklib.records import Answer, Desired, Observed, Question, Wanted, Word, changed, compare, parents, repeats
+from runbooklib.records import (
+    Answer,
+    Desired,
+    Observed,
+    Question,
+    Unwanted,
+    Wanted,
+    Word,
+    changed,
+    compare,
+    parents,
+    repeats,
+)
 from runbooklib.results import Outcome
 from runbooklib.zone.authorities import Holder, above, hold
 from runbooklib.zone.questions import INTERNET, Wire, ask, together
@@ -52,14 +64,14 @@ def holders_of(site: Site, wire: Wire) -> Mapping[str, Holder]:
 
 def _look(site: Site, want: Desired, seen: Observed, holders: Mapping[str, Holder], wire: Wire) -> Observed:
     published = [w for w in want if w.kind != "ptr"]
-    seen = seen.updated(_at_authorities(published, holders, wire))
+    seen = seen.updated(_at_authorities([*published, *want.unwanted], holders, wire))
     ready = [Question(*w.asked) for w in want if w.kind == "ptr" or _ready(w, seen)]
     ready += [Question(name, "TXT") for w in want for name in parents(w)]
     jobs = (ask(wire, q, r, recursive=True) for q in dict.fromkeys(ready) for r in site.dns.resolvers)
     return seen.updated(together(jobs))
 
 
-def _at_authorities(want: Sequence[Wanted], holders: Mapping[str, Holder], wire: Wire) -> list[Answer]:
+def _at_authorities(want: Sequence[Wanted | Unwanted], holders: Mapping[str, Holder], wire: Wire) -> list[Answer]:
     questions = dict.fromkeys(Question(*w.asked) for w in want)
     held = {q: _holder(q.name, holders) for q in questions}
     lost = [_nowhere(q, h) for q, h in held.items() if not h.servers]

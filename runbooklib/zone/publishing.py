@@ -81,6 +81,9 @@ def panel(changes: tuple[RecordChange, ...]) -> Table:
         for c in changes
         for new in c.added
     ]
+    rows += [
+        (c.type, relative(c), f"{c.name}.", "", "remove it", "", "\n".join(c.removed)) for c in changes if not c.added
+    ]
     return Table("publish by hand", columns, tuple(rows))
 
 
