@@ -112,6 +112,7 @@ def rehearse(testbed: Rehearsed, runs: Path) -> Rehearsal:
     """Runs every stage three times; the deployed server is kept as a snapshot for whoever needs one."""
     snapshots.reset(testbed.root)
     snapshots.reset_zone(testbed.root)
+    snapshots.reset_accounts(testbed.root)
     snapshots.reset_mail(testbed.root)
     before, first = bare(testbed), serial(testbed)
     shown = run(testbed, runs)

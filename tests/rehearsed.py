@@ -66,9 +66,9 @@ class Rehearsed:
         tsig = self.state.dns.tsig
         return dns.tsig.Key(tsig.name, tsig.secret, tsig.algorithm)
 
-    def publish(self, *records: tuple[str, str, str], signed: bool = True) -> str:
+    def publish(self, *records: tuple[str, str, str], signed: bool = True, zone: str = "lantern.example") -> str:
         """What the name server answers to an update."""
-        update = dns.update.UpdateMessage("lantern.example", keyring=self.key if signed else None)
+        update = dns.update.UpdateMessage(zone, keyring=self.key if signed else None)
         for name, kind, text in records:
             update.replace(name, 60, kind, text)
         return dns.rcode.to_text(dns.query.tcp(update, self.state.dns.ipv4, timeout=5).rcode())

@@ -154,8 +154,9 @@ def test_a_literal_secret_is_refused_and_never_repeated(secret: str) -> None:
     assert said["relays.office.password"].startswith("a secret is never written here")
 
 
-def test_rehearsal_uses_testbed_references_only() -> None:
-    text = (ROOT / "params" / "rehearsal.yaml").read_text()
+@pytest.mark.parametrize("path", sorted((ROOT / "params").glob("rehearsal*.yaml")), ids=lambda path: path.stem)
+def test_rehearsals_use_testbed_references_only(path: Path) -> None:
+    text = path.read_text()
     assert "env:" not in text
     assert "198.18" not in text
     site = yaml.safe_load(text)["site"]

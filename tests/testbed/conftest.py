@@ -14,12 +14,14 @@ from runbooklib.testbed import snapshots, world
 
 @pytest.fixture
 def clean(testbed: Rehearsed) -> Iterator[Rehearsed]:
-    """The session's testbed, its zone and mailboxes as on the first day; put back afterwards."""
-    before = snapshots.published(testbed.root)
+    """The session's testbed, its zones, providers and mailboxes as on the first day; put back afterwards."""
+    before, known = snapshots.published(testbed.root), snapshots.accounts(testbed.root)
     snapshots.reset_zone(testbed.root)
+    snapshots.reset_accounts(testbed.root)
     snapshots.reset_mail(testbed.root)
     yield testbed
     snapshots.reset_zone(testbed.root, before)
+    snapshots.reset_accounts(testbed.root, known)
 
 
 @pytest.fixture
