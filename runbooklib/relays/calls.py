@@ -1,4 +1,4 @@
-"""Calls to a provider's HTTP API: spaced, retried where that is safe, every answer read strictly.
+"""Calls to a provider's HTTP API: no faster than it allows, retried where that is safe, every answer read strictly.
 
 ProviderError
 ├── KeyRefusedError     the key is unknown, inactive or suspended
@@ -16,7 +16,6 @@ ProviderError
 from __future__ import annotations
 
 import ssl
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -112,7 +111,6 @@ class Api:
     base: str
     headers: Mapping[str, str] = field(repr=False)
     ca: str | None = None
-    spacing: float = 0.0  # seconds between two requests
     pauses: tuple[float, ...] = PAUSES
     timeout: float = TIMEOUT
     own: bool = False  # an API of one's own is reached without the proxy that leads outside
@@ -122,8 +120,7 @@ class Api:
             self._trust = endpoint.context(self.ca)
         except OSError as error:
             raise UntrustedError(f"{self.ca} holds no certificate that can be read: {error.strerror}") from None
-        self._turn = threading.Lock()
-        self._last = float("-inf")
+        self._free = float("-inf")  # when the provider's window takes requests again
 
     def get(self, path: str, **query: str) -> Reply:
         """Reads; asked again after 5xx and broken connections."""
@@ -156,26 +153,29 @@ class Api:
 
     def _once(self, method: str, path: str, **what: Any) -> httpx.Response:
         where = f"{method} {self.base}{path}"
-        self._wait_for_turn()
+        time.sleep(max(0.0, self._free - time.monotonic()))
         try:
             with httpx.Client(verify=self._trust, timeout=self.timeout, trust_env=not self.own) as client:
-                return client.request(method, f"{self.base}{path}", headers=dict(self.headers), **what)
+                answer = client.request(method, f"{self.base}{path}", headers=dict(self.headers), **what)
         except httpx.TimeoutException:
             raise UnavailableError(f"{where}: no answer within {self.timeout:g} s") from None
         except httpx.TransportError as error:
             if _untrusted(error):
                 raise UntrustedError(f"{where}: certificate refused: {_short(str(error))}") from None
             raise UnavailableError(f"{where}: {_short(str(error)) or type(error).__name__}") from None
+        self._keep_pace(answer.headers)
+        return answer
 
-    def _wait_for_turn(self) -> None:
-        with self._turn:
-            time.sleep(max(0.0, self._last + self.spacing - time.monotonic()))
-            self._last = time.monotonic()
+    def _keep_pace(self, headers: Mapping[str, str]) -> None:
+        """Waits out the window that this answer was the last of (draft-ietf-httpapi-ratelimit-headers-06)."""
+        reset = _seconds(headers.get("ratelimit-reset", ""))
+        if headers.get("ratelimit-remaining") == "0" and reset is not None:
+            self._free = time.monotonic() + reset
 
 
-def open_api(relay: Relay, usual: str, headers: Mapping[str, str], spacing: float = 0.0) -> Api:
+def open_api(relay: Relay, usual: str, headers: Mapping[str, str]) -> Api:
     """The API of a relay's provider, or the one params name in its place."""
-    return Api(relay.api or usual, headers, relay.ca, spacing, own=relay.api is not None)
+    return Api(relay.api or usual, headers, relay.ca, own=relay.api is not None)
 
 
 def _seconds(retry_after: str) -> float | None:

@@ -13,7 +13,6 @@ from runbooklib.relays import shapes
 from runbooklib.relays.calls import Api, ConflictError, MissingError, ProviderError, Reply, UnavailableError, open_api
 
 USUAL = "https://api.resend.com"
-SPACING = 0.21  # seconds: at most 5 requests a second for the whole team; where it is 2, 429 says so
 NO_TRACKING = {"open_tracking": False, "click_tracking": False}
 PAGE, PAGES = "100", 5
 QUOTA = {"today": "x-resend-daily-quota", "this month": "x-resend-monthly-quota"}  # used; the first on free plans only
@@ -71,7 +70,7 @@ class Resend:
     def of(cls, relay: Relay, key: Secret) -> Self:
         """The API as params name it."""
         headers = {"Authorization": f"Bearer {key.reveal()}", "Accept": "application/json"}
-        return cls(open_api(relay, USUAL, headers, SPACING))
+        return cls(open_api(relay, USUAL, headers))
 
     def domains(self) -> list[Domain]:
         """Every domain of the team, without its records."""

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
 """The API of the testbed's MXRoute, as the OpenAPI description of it states it: domains, mailboxes, DNS values.
 
-Read at its own start: {"server", "username" (of the panel), "keys", "selector", "dkim_public", "pool",
-"verification_key"}; the limits may be set in {"limits": {"read", "write"}}, requests a minute.
+Read from its state: {"server", "keys": [{"user", "token"}], "selector", "dkim_public", "pool", "verification_key"};
+"limits": {"read", "write"}, requests a minute, may be other than usual.
 """
 
 from __future__ import annotations
@@ -64,10 +64,9 @@ class Api:
 
     def _authorize(self, request: Request) -> None:
         state = self.ledger.read()
-        given = {name: request.headers.get(f"x-{name}") for name in ("server", "username")}
-        known = all(value and value == state.get(name, value) for name, value in given.items())
-        tokens = {key["token"] for key in state.get("keys", [])}
-        if not known or request.headers.get("x-api-key") not in tokens:
+        server, user, token = (request.headers.get(f"x-{name}", "") for name in ("server", "username", "api-key"))
+        key = next((k for k in state.get("keys", []) if k["token"] == token), None)
+        if not key or user != key.get("user", user) or server != state.get("server", server) or not (server and user):
             raise RefusedError(401, "UNAUTHORIZED", "Invalid API credentials")
 
 
@@ -184,8 +183,8 @@ def remove_account(api: Api, _: Request, domain: str, user: str) -> Answer:
 @ROUTES.add("GET", "/domains/{domain}/catch-all")
 def get_catch_all(api: Api, _: Request, domain: str) -> Answer:
     state = api.ledger.read()
-    held(state, domain)
-    address = next((a["address"] for a in _accounts(state, domain) if a.get("catch_all")), None)
+    own = next((a["address"] for a in _accounts(state, domain) if a.get("catch_all")), None)
+    address = own or held(state, domain).get("catch_all")
     return Answer(200, {"type": "address" if address else "fail", "address": address})
 
 
@@ -195,7 +194,8 @@ def set_catch_all(api: Api, request: Request, domain: str) -> Answer:
     if kind not in {"fail", "blackhole", "address"} or (kind == "address") != bool(address):
         raise RefusedError(400, "VALIDATION_ERROR", "type must be fail, blackhole, or address with an address")
     with api.ledger.change() as state:
-        held(state, domain)
+        entry = held(state, domain)
+        entry["catch_all"] = address
         for account in _accounts(state, domain):
             account["catch_all"] = account["address"] == address
     return Answer(200, {"type": kind, "address": address})

@@ -119,6 +119,7 @@ class Server(ThreadingHTTPServer):
         host, _, port = where.rpartition(":")
         self.address_family = socket.AF_INET6 if "[" in host else socket.AF_INET
         self.api, self.ledger, self.context = api, ledger, _context(tls)
+        self.seen: list[tuple[str, str]] = []  # method and path of every request
         super().__init__((host.strip("[]"), int(port)), Exchange)
 
     def server_bind(self) -> None:
@@ -155,6 +156,7 @@ class Exchange(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         request = self._request()
+        self.server.seen.append((request.method, request.path))
         fault = _next_fault(self.server.ledger, request)
         answer = self.server.api(request) if not fault or fault.get("after") else Answer()
         if fault:

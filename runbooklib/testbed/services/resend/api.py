@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The API of the testbed's Resend, as its documentation states it: domains, keys, mails, suppressions.
 
-Read at its own start: {"selector": name, or a list for the CNAME form, "dkim_public", "pool", "feedback", "keys"}.
+Read from its state: {"selector": name, or a list for the CNAME form, "dkim_public", "pool", "feedback", "keys"}.
 """
 
 from __future__ import annotations
@@ -97,7 +97,10 @@ class Api:
         if record["type"] == "CNAME":
             return record["value"].lower().rstrip(".") in seen
         wanted = record["value"].strip('"')
-        return any(public(v) == public(wanted) if "p=" in wanted else v == wanted for v in seen)
+        if "p=" in wanted:
+            return any(public(v) == public(wanted) for v in seen)
+        pool = wanted.split()[1]
+        return any(v.startswith("v=spf1 ") and pool in v.split() for v in seen)
 
 
 def public(text: str) -> str:
