@@ -1,4 +1,7 @@
-r"""The table: what a command answers on docker-mailserver 15.1.0, from the transcripts (T§n) and the contract (§n)."""
+r"""The table: what a command answers on docker-mailserver 15.1.0.
+
+From the transcripts (T§n), the contract (§n), or read in its source at that tag and not seen on the real one (read).
+"""
 
 from dataclasses import dataclass
 
@@ -1040,4 +1043,92 @@ CHANGES = [
     ),
 ]
 
-CASES = [*SETUP, *SIGNING, *STATE, *DELIVERY, *RELAYING, *CHANGES]
+REWRITTEN = r"SRS0=[\w+/]{4}=[A-Z2-7]{2}=birch.example=s@mail.alder.example"
+# Steps smaller than the tenth of grace, so that the last one taken fills it.
+FILL = "for i in $(seq 25); do printf 'Subject: filling\\n\\n' | sendmail -f s@birch.example bob@alder.example; done"
+
+REWRITING = [
+    Case(
+        "SRS asks PostSRSd about every envelope sender and recipient",
+        "read",
+        "srs",
+        "postconf -h sender_canonical_maps sender_canonical_classes recipient_canonical_maps"
+        " recipient_canonical_classes; supervisorctl status postsrsd",
+        stdout=r"\Atcp:localhost:10001\nenvelope_sender\ntcp:localhost:10002\nenvelope_recipient, ?header_recipient\n"
+        r"postsrsd +RUNNING",
+    ),
+    Case(
+        "SRS rewrites a stranger's address",
+        "read",
+        "srs",
+        "postmap -q s@birch.example tcp:localhost:10001",
+        stdout=rf"\A{REWRITTEN}\n\Z",
+    ),
+    Case(
+        "SRS leaves an excluded domain's",
+        "read",
+        "srs",
+        "postmap -q bob@alder.example tcp:localhost:10001",
+        stdout=r"\A\Z",
+        status=1,
+    ),
+    Case(
+        "SRS reads its own addresses back",
+        "read",
+        "srs",
+        "postmap -q $(postmap -q s@birch.example tcp:localhost:10001) tcp:localhost:10002",
+        stdout=r"\As@birch.example\n\Z",
+    ),
+    Case(
+        "the SRS secret lies on the state volume, for root alone",
+        "read",
+        "srs",
+        "readlink -m /etc/postsrsd.secret; stat -L -c %a /etc/postsrsd.secret; ls -d /var/mail-state/lib-postsrsd",
+        stdout=r"\A/var/mail-state/etc/postsrsd.secret\n600\n/var/mail-state/lib-postsrsd\n\Z",
+    ),
+    Case(
+        "a forward leaves under the server's own name",
+        "read",
+        "srs",
+        LOG,
+        stdout=rf"postfix/qmgr\[\d+\]: ([0-9A-F]+): from=<{REWRITTEN}>, [\s\S]*postfix/smtp\[\d+\]: \1: "
+        r"to=<far@birch.example>, orig_to=<away@alder.example>",
+        prepare=send("s@birch.example", "away@alder.example", "sent on"),
+        within=20,
+    ),
+    Case(
+        "what stays here is rewritten, too",
+        "read",
+        "srs",
+        "doveadm fetch -u admin@alder.example hdr.return-path mailbox INBOX subject 'sent on'",
+        stdout=rf"hdr.return-path: <{REWRITTEN}>",
+        within=15,
+    ),
+    Case(
+        "a full mailbox refuses at RCPT",
+        "read",
+        "srs",
+        swaks("127.0.0.1:25", "s@birch.example", "bob@alder.example", "full", "--quit-after RCPT"),
+        stdout=r"552 5.2.2 <bob@alder.example>: Recipient address rejected: Mailbox is full",
+        status=24,
+        prepare=FILL,
+        within=25,
+    ),
+    Case(
+        "an alias of it does not: quota is counted in a folder of the alias's own name",
+        "read",
+        "srs",
+        swaks("127.0.0.1:25", "s@birch.example", "bobby@alder.example", "full", "--quit-after RCPT"),
+        stdout=r"RCPT TO:<bobby@alder.example>\n<-  250 2.1.5 Ok",
+    ),
+    Case(
+        "a message that is too large is refused when it is announced",
+        "read",
+        "srs",
+        "python3 -c \"import smtplib; c = smtplib.SMTP('127.0.0.1', 25, 'mail.birch.example', timeout=25); c.ehlo();"
+        " print(*c.docmd('MAIL', 'FROM:<s@birch.example> SIZE=10240001'))\"",
+        stdout="552 b'5.3.4 Message size exceeds fixed limit",
+    ),
+]
+
+CASES = [*SETUP, *SIGNING, *STATE, *DELIVERY, *RELAYING, *CHANGES, *REWRITING]

@@ -57,6 +57,20 @@ PROFILES = {
         },
         env=TLS,
     ),
+    "srs": Profile(
+        ALDER,
+        {
+            "postfix-virtual.cf": "away@alder.example admin@alder.example,far@birch.example\n"
+            "bobby@alder.example bob@alder.example\n",
+            "dovecot-quotas.cf": "bob@alder.example:10k\n",
+        },
+        env=TLS
+        | {
+            "ENABLE_SRS": "1",
+            "SRS_DOMAINNAME": "mail.alder.example",
+            "SRS_EXCLUDE_DOMAINS": "mail.alder.example,alder.example",
+        },
+    ),
     "relay-host": Profile(ALDER, env=TLS | LOGIN | {"RELAY_HOST": RELAY_NAME, "RELAY_PORT": "587"}),
     "both-relays": Profile(
         ALDER,
