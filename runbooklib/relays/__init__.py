@@ -2,12 +2,13 @@
 
 from runbooklib.host import apply
 from runbooklib.relays.accounts import Account, Accounts
+from runbooklib.relays.bounces import null_way
 from runbooklib.relays.calls import ProviderError
 from runbooklib.relays.confirming import confirm
-from runbooklib.relays.envelope import takes_null_sender
 from runbooklib.relays.following import fates
 from runbooklib.relays.judging import account_checks
 from runbooklib.relays.observing import observe
+from runbooklib.relays.parting import leaving
 from runbooklib.relays.planning import ApiChange, plan
 from runbooklib.relays.proof import prove
 from runbooklib.relays.wanted import records
@@ -21,9 +22,10 @@ __all__ = [
     "apply",
     "confirm",
     "fates",
+    "leaving",
+    "null_way",
     "observe",
     "plan",
     "prove",
     "records",
-    "takes_null_sender",
 ]

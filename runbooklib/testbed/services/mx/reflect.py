@@ -12,19 +12,23 @@ ADDRESS = "echo@stranger.example"
 
 
 def main() -> None:
-    """Reads the message Postfix pipes in, and sends the answer to the envelope sender given as argument."""
-    sender = sys.argv[1]
+    """Reads the message Postfix pipes in, with its envelope sender as argument, and answers its author.
+
+    The author, as a person would: the envelope sender may be the return path of a provider.
+    """
     received = email.message_from_binary_file(sys.stdin.buffer, policy=email.policy.SMTP)
-    if sender and str(received.get("Auto-Submitted", "no")).lower() == "no":  # RFC 3834 2: never answer a machine
-        message = answer(received, sender).as_bytes(policy=email.policy.default)
-        subprocess.run(["/usr/sbin/sendmail", "-i", "-f", ADDRESS, "--", sender], input=message, check=True)
+    author = email.utils.parseaddr(str(received["Reply-To"] or received["From"]))[1]
+    manual = str(received.get("Auto-Submitted", "no")).lower() == "no"
+    if sys.argv[1] and author and manual:  # RFC 3834 2: never answer a machine
+        message = answer(received, author).as_bytes(policy=email.policy.default)
+        subprocess.run(["/usr/sbin/sendmail", "-i", "-f", ADDRESS, "--", author], input=message, check=True)
 
 
-def answer(received: EmailMessage, sender: str) -> EmailMessage:
+def answer(received: EmailMessage, author: str) -> EmailMessage:
     """The reply: every header that arrived, as text."""
     reply = EmailMessage()
     reply["From"] = f"Reflector <{ADDRESS}>"
-    reply["To"] = sender
+    reply["To"] = author
     reply["Subject"] = f"Re: {received.get('Subject', '')}"
     reply["Date"] = email.utils.localtime()
     reply["Message-ID"] = email.utils.make_msgid(domain="stranger.example")
