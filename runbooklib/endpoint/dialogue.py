@@ -112,7 +112,8 @@ def login(client: smtplib.SMTP, username: str, password: Secret) -> None:
     offered = client.esmtp_features.get("auth", "").upper().split()
     mechanism = next((m for m in MECHANISMS if m in offered), None)
     if mechanism is None:
-        raise LoginError(f"no login by PLAIN or LOGIN offered, only {', '.join(offered) or 'none'}")
+        fix = "have the service offer PLAIN or LOGIN inside TLS, or use a port of it that does (587, 465)"
+        raise LoginError(f"no login by PLAIN or LOGIN offered, only {', '.join(offered) or 'none'}", fix=fix)
     try:
         code, said = MECHANISMS[mechanism](client, username, password.reveal())
     except OSError as error:

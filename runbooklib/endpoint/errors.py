@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 from runbooklib.results import RunbookError, Status
 
 SERVICE_READY, OK, TEMPORARY, PERMANENT = 220, 250, 400, 500  # RFC 5321 4.2.1, 4.2.3
@@ -14,7 +12,7 @@ class EndpointError(RunbookError):
     """A service could not be spoken to; `status` tells *wrong* from *could not tell*, `fix` what to do."""
 
     status: Status = Status.FAIL
-    fix: ClassVar[str] = ""
+    fix: str = ""
 
 
 class NameMissingError(EndpointError):
@@ -87,6 +85,6 @@ class LoginError(EndpointError):
 
     fix = "check username and password; some services want an app password or an authorisation code"
 
-    def __init__(self, message: str, status: Status = Status.FAIL) -> None:
+    def __init__(self, message: str, status: Status = Status.FAIL, fix: str = "") -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.fix = status, fix or self.fix

@@ -25,6 +25,7 @@ from runbooklib.params import Relay
 from runbooklib.results import Check, Status, passed
 
 CONNECT_SECONDS = 3  # time for one repeated SYN (RFC 6298 2.1); a cloud's filter drops without a word
+WANTED_SECONDS = 5  # where it matters that a slow network is not taken for a filter
 DIALOGUE_SECONDS = 7  # for each answer from there on
 DOCUMENTED: Mapping[str, tuple[int, ...]] = {  # resend.com and mxroute.com, each on its SMTP page
     "resend": (25, 465, 587, 2465, 2587),
@@ -120,37 +121,57 @@ def _word(error: EndpointError | None) -> str:
     return "no TLS"
 
 
-def survey(relay: Relay, dial: Dial, address: str, patience: float = DIALOGUE_SECONDS) -> Survey:
-    """All documented ports at once, and the one params name, whose connection stays open when it is good.
+def survey(
+    relays: Mapping[str, Relay], dial: Dial, addresses: Mapping[str, str], patience: float = DIALOGUE_SECONDS
+) -> dict[str, Survey]:
+    """For each relay its documented ports, and the one params name, whose connection stays open when it is good.
 
-    No login is sent here; nothing but a greeting and TLS.
+    All are tried at once, and those that relays have in common once. Nothing is said but a greeting and TLS.
     """
-    wanted = (relay.port, relay.mode)
-    each = dict.fromkeys([wanted, *((port, _usual(port)) for port in (relay.port, *DOCUMENTED[relay.provider]))])
-    places = [Endpoint(relay.host or "", port, tls, relay.ca) for port, tls in each]
-    with ThreadPoolExecutor(len(places)) as pool:
-        first, *others = pool.map(partial(_attempt, dial, address, patience, places[0]), places)
-    return Survey(relay, first, tuple(others))
+    each = {name: (_place(relay, relay.port, relay.mode), _around(relay)) for name, relay in relays.items()}
+    common = dict.fromkeys(place for _, around in each.values() for place in around)
+    with ThreadPoolExecutor(len(each) + len(common)) as pool:
+        kept = {n: pool.submit(_kept, dial, addresses[at.host], patience, at) for n, (at, _) in each.items()}
+        tried = {at: pool.submit(_tried, dial, addresses[at.host], patience, at) for at in common}
+    return {
+        name: Survey(relays[name], kept[name].result(), tuple(tried[at].result() for at in around))
+        for name, (_, around) in each.items()
+    }
+
+
+def _place(relay: Relay, port: int, tls: Tls) -> Endpoint:
+    return Endpoint(relay.host or "", port, tls, relay.ca)
+
+
+def _around(relay: Relay) -> list[Endpoint]:
+    """Every other documented port, and the wanted one where params begin TLS another way than everybody else."""
+    usual = dict.fromkeys(_place(relay, port, _usual(port)) for port in (relay.port, *DOCUMENTED[relay.provider]))
+    return [place for place in usual if place != _place(relay, relay.port, relay.mode)]
 
 
 def _usual(port: int) -> Tls:
     return "implicit" if port in IMPLICIT else "starttls"
 
 
-def _attempt(dial: Dial, address: str, patience: float, kept: Endpoint, where: Endpoint) -> Attempt:
+def _kept(dial: Dial, address: str, patience: float, where: Endpoint) -> Attempt:
     try:
-        client = endpoint.smtp(where, partial(_patient, dial), address, patience)
+        client = endpoint.smtp(where, partial(_within, WANTED_SECONDS, dial), address, patience)
     except EndpointError as error:
         return Attempt(where, error)
-    if where == kept:
-        return Attempt(where, client=client)
-    with endpoint.ending(client):
-        return Attempt(where)
+    return Attempt(where, client=client)
 
 
-def _patient(dial: Dial, address: str, port: int, timeout: float) -> socket.socket:
+def _tried(dial: Dial, address: str, patience: float, where: Endpoint) -> Attempt:
+    try:
+        with endpoint.ending(endpoint.smtp(where, partial(_within, CONNECT_SECONDS, dial), address, patience)):
+            return Attempt(where)
+    except EndpointError as error:
+        return Attempt(where, error)
+
+
+def _within(seconds: float, dial: Dial, address: str, port: int, timeout: float) -> socket.socket:
     """Connecting is quick or never; a greeting may take its time."""
-    sock = dial(address, port, CONNECT_SECONDS)
+    sock = dial(address, port, seconds)
     sock.settimeout(timeout)
     return sock
 
@@ -179,8 +200,9 @@ def _fix(name: str, seen: Survey, error: EndpointError) -> str:
     if seen.alternative:
         better = seen.alternative.where
         return f"{why}port {better.port} is open: under relays.{name} write {_line(seen.relay, better)}"
-    if isinstance(error, CertificateError) and error.reason in FOREIGN:
-        return f"{why}or correct relays.{name}.host, or name its CA in relays.{name}.ca"
+    if isinstance(error, CertificateError):
+        foreign = f"if it is the relay after all, correct relays.{name}.host or name its CA in relays.{name}.ca"
+        return why + (foreign if error.reason in FOREIGN else "its operator has to renew the certificate; ask there")
     return why + error.fix
 
 

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from runbooklib import endpoint, host
-from runbooklib.endpoint import Dial, NameMissingError, ResolverError
+from runbooklib.endpoint import NameMissingError, ResolverError
 from runbooklib.host import Host
 from runbooklib.params import Site
 from runbooklib.relays import egress, envelope, ports
+from runbooklib.relays.ports import Survey
 from runbooklib.results import Check, Checklist, Status, passed
 
 
@@ -18,21 +19,38 @@ def prove(site: Site, current: Mapping[str, str]) -> Checklist:
 
     Nothing is sent. `current` names the next hop each domain leaves by today, empty where it leaves by none.
     """
-    server, relays = host.connect(site), site.used_relays
-    with ThreadPoolExecutor(len(relays) + 2) as pool:
+    server = host.connect(site)
+    with ThreadPoolExecutor() as pool:
         around = [pool.submit(look, site, server) for look in (egress.public_ipv4, egress.direct_25)]
-        proofs = [pool.submit(_relay, site, server, name, current) for name in relays]
-        checks = [*(future.result() for future in around), *(check for future in proofs for check in future.result())]
-    return Checklist("relays, seen from the server", tuple(checks))
+        relays = _relays(site, server, current)
+        checks = (*(future.result() for future in around), *relays)
+    return Checklist("relays, seen from the server", checks)
 
 
-def _relay(site: Site, server: Host, name: str, current: Mapping[str, str]) -> list[Check]:
+def _relays(site: Site, server: Host, current: Mapping[str, str]) -> list[Check]:
+    addresses = _addresses(site, server)
+    found = {name: relay for name, relay in site.used_relays.items() if relay.host in addresses}
+    seen = ports.survey(found, server.dial, addresses) if found else {}
+    with ThreadPoolExecutor() as pool:
+        rows = pool.map(lambda name: _rows(site, name, addresses, seen, current), site.used_relays)
+        return [check for each in rows for check in each]
+
+
+def _rows(
+    site: Site, name: str, addresses: Mapping[str, str], seen: Mapping[str, Survey], current: Mapping[str, str]
+) -> list[Check]:
+    if name not in seen:
+        return [_nameless(site, name, site.relays[name].host or "")]
     wanted = site.relays[name].host or ""
-    addresses = server.run(("getent", "ahostsv4", wanted), check=False).out.split()[:1]
-    if not addresses:
-        return [_nameless(site, name, wanted)]
-    found = passed(f"relay.name {name}", f"{wanted} resolves on the server", addresses[0])
-    return [found, *spoken(site, name, server.dial, addresses[0], current)]
+    resolved = passed(f"relay.name {name}", f"{wanted} resolves on the server", addresses[wanted])
+    return [resolved, *spoken(site, name, seen[name], current)]
+
+
+def _addresses(site: Site, server: Host) -> dict[str, str]:
+    """The IPv4 address of each relay as the server sees it; names that have none are left out."""
+    names = {relay.host: f"getent ahostsv4 {relay.host}" for relay in site.used_relays.values() if relay.host}
+    told = server.facts(names) if names else {}
+    return {name: answer.out.split()[0] for name, answer in told.items() if answer.ok and answer.out.split()}
 
 
 def _nameless(site: Site, name: str, wanted: str) -> Check:
@@ -48,17 +66,8 @@ def _nameless(site: Site, name: str, wanted: str) -> Check:
     return Check(check, Status.FAIL, expected, f"no address; elsewhere it is {', '.join(known)}", fix)
 
 
-def spoken(
-    site: Site,
-    name: str,
-    dial: Dial,
-    address: str,
-    current: Mapping[str, str],
-    *,
-    patience: float = ports.DIALOGUE_SECONDS,
-) -> list[Check]:
-    """The rows of one relay at an address: its ports, and where the wanted one is verified, login and senders."""
-    seen = ports.survey(site.relays[name], dial, address, patience)
+def spoken(site: Site, name: str, seen: Survey, current: Mapping[str, str]) -> list[Check]:
+    """The rows of one relay: its ports, and where the wanted one is verified, login and senders."""
     rows = [ports.wanted(name, seen), ports.table(name, seen)]
     if seen.wanted.client is None:
         return rows  # whoever answered did not prove to be the relay: nothing secret is said
