@@ -61,8 +61,8 @@ class Door(Milter.Base):  # type: ignore[misc]  # pymilter is in the container
         for name, value in taken.headers.items():
             change = self.chgheader if letter.all(name) else self.addheader
             change(*((name, 1, value) if letter.all(name) else (name, value)))
-        if taken.signed_for:
-            self.addheader(SIGN, f"<x@{taken.signed_for}>")
+        # never left out: without it the signing milter would go by the author
+        self.addheader(SIGN, f"<sign@{taken.signed_for}>" if taken.signed_for else "<unsigned@none.invalid>")
 
     def _answer(self, refusal: Refusal | None) -> int:
         if refusal is None:
