@@ -18,7 +18,14 @@ SITE = {
     "hostname": "mail.lantern.example",
     "ipv4": "203.0.113.10",
     "ipv6": None,
-    "domains": [{"name": "lantern.example", "next_hop": HOP, "spf": "include:_spf.relay.example"}],
+    "domains": [
+        {
+            "name": "lantern.example",
+            "next_hop": HOP,
+            "spf": "include:_spf.relay.example",
+            "spf_at": "lantern.example",
+        }
+    ],
 }
 CONTAINER = {"state": "running", "health": "healthy", "restarts": 0}
 HEALTHY: dict[str, Any] = {

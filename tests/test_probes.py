@@ -90,8 +90,13 @@ def test_only_what_is_recent_and_notable_of_a_log_is_kept() -> None:
 def test_what_rules_expect_comes_from_params() -> None:
     told = expectations(sites.make())
     assert told["domains"] == [
-        {"name": "lantern.example", "next_hop": "[smtp.example.net]:587", "spf": "include:spf.example.net"}
+        {
+            "name": "lantern.example",
+            "next_hop": "[smtp.example.net]:587",
+            "spf": "include:spf.example.net",
+            "spf_at": "lantern.example",
+        }
     ]
     own_path = expectations(sites.make(relays__office__return_path="send"))
-    assert own_path["domains"][0]["spf"] == ""  # such a relay is judged at its return path
+    assert own_path["domains"][0]["spf_at"] == "send.lantern.example"  # such a relay is judged at its return path
     assert expectations(sites.make(domains__0__relay="direct"))["domains"][0]["next_hop"] == ""

@@ -56,11 +56,11 @@ def spf_twice(evidence: Evidence) -> Iterator[str]:
 
 def spf_without_relay(evidence: Evidence) -> Iterator[str]:
     for domain in evidence.domains:
-        (record, *_) = evidence[f"spf {domain['name']}"] or [""]
+        (record, *_) = evidence[f"spf {domain['spf_at']}"] or [""]
         stands = {term.lstrip("+") for term in record.lower().split()}
         lacking = [term for term in domain["spf"].lower().split() if term not in stands]
         if record and lacking:
-            yield f"{domain['name']}: {record} lacks {' '.join(lacking)}"
+            yield f"{domain['spf_at']}: {record} lacks {' '.join(lacking)}"
 
 
 def dkim_missing(evidence: Evidence) -> Iterator[str]:

@@ -12,7 +12,7 @@ from runbooklib import host
 from runbooklib.credentials import mask_tree
 from runbooklib.diagnosis import Evidence, Fact
 from runbooklib.host import HostError
-from runbooklib.params import Domain, Relay, Site
+from runbooklib.params import Domain, Site
 from runbooklib.probes import inside, names, outside
 from runbooklib.results import RunbookError
 
@@ -67,17 +67,13 @@ def expectations(site: Site) -> dict[str, Any]:
 
 
 def _expected(site: Site, domain: Domain) -> dict[str, Any]:
-    relay = site.relays.get(domain.relay)
+    relay = site.relay_of(domain)
     return {
         "name": domain.name,
         "next_hop": f"[{relay.host}]:{relay.port}" if relay else "",
-        "spf": _mechanism(relay),
+        "spf": (relay.spf or "") if relay else "",
+        "spf_at": names.judged_at(domain, relay),
     }
-
-
-def _mechanism(relay: Relay | None) -> str:
-    """What the domain's own SPF must name; a relay with a return path of its own is judged there."""
-    return (relay.spf or "") if relay and not relay.return_path else ""
 
 
 def _around(site: Site) -> Iterator[tuple[str, Probe]]:

@@ -10,7 +10,7 @@ import dns.reversename
 
 from runbooklib import endpoint
 from runbooklib.endpoint import NameMissingError
-from runbooklib.params import Site
+from runbooklib.params import Domain, Relay, Site
 
 
 def probes(site: Site) -> Iterator[tuple[str, Callable[[], Any]]]:
@@ -21,12 +21,17 @@ def probes(site: Site) -> Iterator[tuple[str, Callable[[], Any]]]:
         yield f"ptr {address}", partial(ask, dns.reversename.from_address(address).to_text(), "PTR")
     for domain in site.domains:
         yield f"mx {domain.name}", partial(_mx, site, domain.name)
-        yield f"spf {domain.name}", partial(_texts, site, domain.name, "v=spf1")
-        yield f"dmarc {domain.name}", partial(_texts, site, f"_dmarc.{domain.name}", "v=DMARC1")
         relay = site.relay_of(domain)
+        yield f"spf {judged_at(domain, relay)}", partial(_texts, site, judged_at(domain, relay), "v=spf1")
+        yield f"dmarc {domain.name}", partial(_texts, site, f"_dmarc.{domain.name}", "v=DMARC1")
         for selector in (domain.dkim.selector, *(d.selector for d in (relay.keys_for(domain.name) if relay else ()))):
             name = f"{selector}._domainkey.{domain.name}"
             yield f"dkim {name}", partial(_texts, site, name, "")
+
+
+def judged_at(domain: Domain, relay: Relay | None) -> str:
+    """Where receivers look for SPF: at MAIL FROM, which a relay may put under a name of its own (RFC 7208 2.4)."""
+    return f"{relay.return_path}.{domain.name}" if relay and relay.return_path else domain.name
 
 
 def _ask(site: Site, name: str, kind: str) -> list[str]:
