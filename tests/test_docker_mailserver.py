@@ -165,6 +165,17 @@ def test_an_alias_of_other_hands_that_agrees_is_not_written_twice(site: Site) ->
     assert not plan.refusals
 
 
+def test_refusals_are_read_again_unless_the_container_is_made_anew(site: Site) -> None:
+    have = applied(site, BARE, dms.plan(site, BARE))
+    domain = site.domains[0].model_copy(update={"refuse": ()})
+    other = site.model_copy(update={"domains": (domain,)})
+    assert [c.target.rpartition("/")[2] for c in dms.plan(other, have)] == ["refuse.cf", "Postfix"]
+    settings = other.model_copy(update={"mail": other.mail.model_copy(update={"filter": "dnsbl"})})
+    targets = [c.target for c in dms.plan(settings, have)]
+    assert "container mailserver" in targets
+    assert "Postfix" not in targets
+
+
 def test_a_stopped_container_is_brought_up(site: Site) -> None:
     have = applied(site, BARE, dms.plan(site, BARE))
     assert have.container

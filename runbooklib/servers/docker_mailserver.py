@@ -223,16 +223,18 @@ def _keys(text: str) -> dict[tuple[str, str], str]:
 
 def plan(site: Site, have: State) -> Plan:
     """Everything that takes the server from what stands to what the params say, in order."""
+    want = bootstrap_files(site, have)
+    anew = container_change(site, have, want)
     changes = [
         *engine.installation(have.engine, ipv6=site.server.ipv6 is not None),
         *_folders(site, have),
         *_certificates(site, have),
-        *files_changes(site, have, bootstrap_files(site, have)),
+        *files_changes(site, have, want),
         *_image(site, have),
         *_mailboxes(site, have),
         *_quotas(site, have),
         *_first_keys(site, have),
-        *container_change(site, have, bootstrap_files(site, have)),
+        *(anew or _refusals_read(have, want)),
     ]
     return Plan(f"mail server on {site.server.hostname}", tuple(changes), tuple(_refusals(site, have)))
 
@@ -340,11 +342,15 @@ def files_changes(site: Site, have: State, want: Mapping[str, bytes], why: str =
         before = "absent" if old is None else f"{len(old.splitlines())} lines"
         reason = why or REASONS[relative]
         changes.append(FileChange(22, target, before, after, reason, path=target, content=content, mode=mode))
-    reload = [c for c in changes if c.target.endswith(layout.REFUSE)]
-    if reload and have.container and have.container.state == "running":
-        argv = ("docker", "exec", layout.CONTAINER, "postfix", "reload")
-        changes.append(CommandChange(52, "Postfix", "old refusals", "reloaded", "maps are read at start", argv=argv))
     return changes
+
+
+def _refusals_read(have: State, want: Mapping[str, bytes]) -> list[Change]:
+    """Postfix reads its texthash maps when it starts; a container that is made anew needs no telling."""
+    if layout.REFUSE not in have.files or same(have, layout.REFUSE, want[layout.REFUSE], 0o644):
+        return []
+    argv = ("docker", "exec", layout.CONTAINER, "postfix", "reload")
+    return [CommandChange(52, "Postfix", "old refusals", "reloaded", "maps are read at start", argv=argv)]
 
 
 REASONS = {
