@@ -10,7 +10,8 @@ from runbooklib.records import Wanted
 from runbooklib.results import Check, Shown, Table
 
 ABSENT, VERIFIED = "absent", "verified"
-WAITING = {"not_started", "pending"}  # the provider has not looked yet, or is looking
+PARTLY = {"partially_verified", "partially_failed"}  # of all it offers; sending may need less
+WAITING = {"not_started", "pending", "partially_verified"}  # the provider has not looked yet, or is looking
 BROKEN = {"failed", "partially_failed", "temporary_failure"}  # it looked, and missed something
 
 
@@ -31,6 +32,11 @@ class Account:
     mailboxes: tuple[str, ...] = ()  # of the domain, there
     catch_all: str = ""  # the mailbox there that stands for every address of the domain
     problem: Check | None = None  # why the API could not be asked
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the provider has seen every record that sending needs."""
+        return self.status == VERIFIED or (self.status in PARTLY and not self.missing)
 
     @property
     def settings(self) -> str:

@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from runbooklib.params import Relay, Site
-from runbooklib.relays.accounts import ABSENT, BROKEN, VERIFIED, WAITING, Account, Accounts
+from runbooklib.relays.accounts import ABSENT, BROKEN, WAITING, Account, Accounts
 from runbooklib.relays.judging import DASHBOARDS
 from runbooklib.relays.watching import Watch, settle
 from runbooklib.results import Check, Checklist, Status
@@ -51,7 +51,7 @@ def _verdict(watch: Watch, dns: Checklist | None, *, apply: bool) -> Check:
         return _unmanaged(account, relay, dns)
     if account.status == ABSENT:
         return _absent(watch, apply=apply)
-    if account.status == VERIFIED:
+    if account.trusted:
         return _row(account, relay, Status.PASS, account.status)
     return _unverified(watch, _unpublished(account, dns), apply=apply)
 

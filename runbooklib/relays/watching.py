@@ -35,12 +35,12 @@ class Watch:
             return False
         if self.account.status == ABSENT:
             return self.relay.provider == "mxroute"
-        return self.account.status in WAITING | BROKEN
+        return self.account.status in WAITING | BROKEN and not self.account.trusted
 
     @property
     def settled(self) -> bool:
         """Whether another look can change nothing."""
-        return self.trouble is not None or self.account.status == VERIFIED or (self.asked and self._failed)
+        return self.trouble is not None or self.account.trusted or (self.asked and self._failed)
 
     @property
     def _failed(self) -> bool:

@@ -15,6 +15,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -129,11 +130,10 @@ class Server(ThreadingHTTPServer):
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """The handshake belongs to the connection's own thread: a silent client stops nobody else."""
-        try:
+        with suppress(OSError):  # a client that went away, or would not have our certificate
             secured = self.context.wrap_socket(request, server_side=True) if self.context else request
-            super().finish_request(secured, client_address)
-        except OSError:
-            request.close()
+            with secured:
+                super().finish_request(secured, client_address)
 
 
 def _context(tls: tuple[str, str] | None) -> ssl.SSLContext | None:

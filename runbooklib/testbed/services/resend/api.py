@@ -79,10 +79,11 @@ class Api:
     def settle(self, name: str) -> None:
         """Ends a verification that has taken its moment: looks into DNS, record by record."""
         domain = self.ledger.read()["domains"][name]
-        if domain["status"] != "pending" or time.time() - domain.get("since", 0) < self.moment:
+        waited = time.time() - domain.get("since", time.time())
+        if domain["status"] != "pending" or waited < self.moment:
             return
         found = [self._stands(name, record) for record in domain["records"]]
-        late = time.time() - domain.get("since", 0) > PATIENCE
+        late = waited > PATIENCE
         with self.ledger.change() as state:
             domain = state["domains"][name]
             for record, stands in zip(domain["records"], found, strict=True):
