@@ -132,8 +132,13 @@ def _owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
 
 def answers(plot: Plot, host: str) -> bool:
     """Whether every port of a host takes connections, over IPv4 and IPv6."""
-    addresses = (plot.addresses.ipv4(host), plot.addresses.ipv6(host))
-    return all(_open(address, port) for address in addresses for port in PORTS[host])
+    return all(_open(*place) for place in _places(plot, host))
+
+
+def _places(plot: Plot, host: str) -> list[tuple[str, int]]:
+    return [
+        (address, port) for address in (plot.addresses.ipv4(host), plot.addresses.ipv6(host)) for port in PORTS[host]
+    ]
 
 
 def _open(address: str, port: int) -> bool:
@@ -150,7 +155,9 @@ def await_answer(plot: Plot, host: str, container: Container) -> None:
     Raises HostStartError with the end of its log when it stops, or does not answer in time.
     """
     until = time.monotonic() + READY_SECONDS
-    while not answers(plot, host):
+    silent = _places(plot, host)
+    # only what was silent is asked again: each connection starts a process there
+    while silent := [place for place in silent if not _open(*place)]:
         container.reload()
         if container.status not in {"created", "running", "restarting"} or time.monotonic() > until:
             raise HostStartError(_complaint(host, container))
