@@ -44,7 +44,7 @@ def dovecot() -> list[str]:
         # What passed the question at RCPT is stored: a bounce would go to a sender that is often forged.
         "protocol lmtp {",
         "  plugin {",
-        "    quota_grace = 1000000%%",
+        "    quota = count:User quota:noenforcing",
         "  }",
         "}",
     ]
