@@ -172,6 +172,18 @@ def makes_mailbox(relay: Relay, account: Account) -> bool:
     return login.endswith(f"@{account.domain}") and login not in account.mailboxes and relay.password is not None
 
 
+def login_to_come(name: str, relay: Relay, accounts: Accounts) -> tuple[str, str]:
+    """Why the login does not exist yet, and the stage that comes before it; empty where nothing says so."""
+    if makes_key(relay):
+        return f"{relay.password} is not made yet", ""
+    home = next((a for a in accounts if a.relay == name and (relay.username or "").endswith(f"@{a.domain}")), None)
+    if home is None or not home.managed or relay.username in home.mailboxes:
+        return "", ""
+    if home.status == ABSENT:
+        return f"{relay.username} can be made once {home.domain} is known there", "04-dns"
+    return f"{relay.username} is not made yet", ""
+
+
 def uncovered(relay: Relay, domain: Domain, account: Account) -> tuple[str, ...]:
     """The addresses that send for the domain and that MXRoute does not know; none where a catch-all stands for them."""
     if account.catch_all or "@" not in (relay.username or ""):
