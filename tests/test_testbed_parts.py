@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import stat
 from ipaddress import ip_address
 from pathlib import Path
@@ -154,6 +155,11 @@ def test_a_certificate_is_good_for_its_name_and_no_other() -> None:
     builder.build_server_verifier(x509.DNSName("mail.lantern.example")).verify(leaf, rest)
     with pytest.raises(x509.verification.VerificationError):
         builder.build_server_verifier(x509.DNSName("smtp.relay.example")).verify(leaf, rest)
+    (addressed, *_) = x509.load_pem_x509_certificates(
+        ca.issue("x.example", "198.18.0.7", "2001:db8::7").certificate.encode()
+    )
+    for address in ("198.18.0.7", "2001:db8::7"):
+        builder.build_server_verifier(x509.IPAddress(ip_address(address))).verify(addressed, rest)
     with pytest.raises(x509.verification.VerificationError):
         PolicyBuilder().store(Store([authority.create().certificate])).build_server_verifier(
             x509.DNSName("mail.lantern.example")
@@ -183,6 +189,17 @@ def test_private_keys_are_files_of_their_owner(tmp_path: Path, known: State) -> 
     keys = [p for p in tmp_path.rglob("*") if p.is_file() and "PRIVATE KEY" in p.read_text()]
     assert len(keys) == 24
     assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
+
+
+@pytest.mark.parametrize("host", ["resend", "mxroute"])
+def test_a_provider_begins_with_the_keys_its_customer_holds(tmp_path: Path, known: State, host: str) -> None:
+    account = getattr(known, host)
+    path = tmp_path / "hosts" / host / "testbed/state.json"
+    text = path.read_text()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert account.api == f"https://{account.ipv4}"
+    assert account.api_key in {key["token"] for key in json.loads(text)["keys"]}
+    assert account.password in text
 
 
 def test_an_images_name_changes_with_its_contents(tmp_path: Path) -> None:

@@ -20,7 +20,14 @@ from runbooklib.testbed import snapshots
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [(".", "SOA"), ("mail.lantern.example", "A"), ("smtp.relay.example", "AAAA"), ("no-such-name", "A")],
+    [
+        (".", "SOA"),
+        ("mail.lantern.example", "A"),
+        ("smtp.relay.example", "AAAA"),
+        ("feedback-smtp.resend.example", "A"),
+        ("mxrouting.example", "TXT"),
+        ("no-such-name", "A"),
+    ],
 )
 def test_answers_are_validated(testbed: Rehearsed, name: str, kind: str) -> None:
     assert testbed.ask(name, kind).flags & dns.flags.AD
@@ -85,6 +92,16 @@ def test_reset_zone_takes_back_what_was_published_and_nothing_else(clean: Rehear
     assert after == before + 1
     snapshots.reset_zone(clean.root)
     assert serial(clean) == after
+
+
+@pytest.mark.parametrize("zone", ["pier.example", "harbour.example"])
+def test_the_other_sites_zones_are_updated_and_put_back_alike(clean: Rehearsed, zone: str) -> None:
+    assert clean.publish(("@", "TXT", '"v=spf1 -all"'), zone=zone) == "NOERROR"
+    before = snapshots.published(clean.root)
+    snapshots.reset_zone(clean.root)
+    assert clean.texts(zone, "TXT", clean.state.dns.ipv4) == []
+    snapshots.reset_zone(clean.root, before)
+    assert clean.texts(zone, "TXT", clean.state.dns.ipv4) == ['"v=spf1 -all"']
 
 
 def test_other_zones_take_no_update(testbed: Rehearsed) -> None:

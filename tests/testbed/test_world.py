@@ -82,6 +82,7 @@ def test_another_testbed_stands_beside_this_one_and_goes_without_a_trace(testbed
     assert other.subnet4 != testbed.state.subnet4
     assert other.dns.tsig.secret != testbed.state.dns.tsig.secret
     assert other.relay.password != testbed.state.relay.password
+    assert other.resend.api_key != testbed.state.resend.api_key
     assert len(firewall(other.bridge)) >= 6
     snapshots.take(second, "kept")
     (world.folder_of(second) / state.FILE).unlink()  # as after a crash
