@@ -19,6 +19,7 @@ ATTEMPT = re.compile(
     r"status=(?P<status>\w+) \((?P<said>.*)\)$"
 )
 REQUEUED = re.compile(r"queued as (\w+)")
+SIGNED = re.compile(r"DKIM-Signature field added \(s=(?P<selector>[^,\s]+), d=(?P<domain>[^)\s]+)\)")  # OpenDKIM
 FILTERS = re.compile(r"\[(127\.0\.0\.1|::1)\]:\d+$")  # a content filter on the same machine, e.g. Amavis
 
 
@@ -78,3 +79,9 @@ def follow(events: Sequence[Event], queue_id: str) -> list[Attempt]:
         found.append(tried)
         ids |= set(REQUEUED.findall(tried.said)) if tried.filtered else set()
     return found
+
+
+def signers(events: Iterable[Event], queue_id: str) -> list[tuple[str, str]]:
+    """Domain and selector of each DKIM signature the server itself put on what was queued under this id."""
+    told = (SIGNED.search(e.text) for e in events if e.queue_id == queue_id and e.program == "opendkim")
+    return [(found["domain"], found["selector"]) for found in told if found]

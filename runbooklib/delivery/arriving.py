@@ -58,6 +58,7 @@ class Parcel:
     copies: tuple[Copy, ...] = ()
     answer: Handed | None = None  # the answer we sent from where it arrived
     attempts: tuple[maillog.Attempt, ...] = ()  # what the server's log tells of its delivery
+    signers: tuple[tuple[str, str], ...] = ()  # domain and selector of what the server signed it with, by its log
 
     @property
     def letter(self) -> Letter:
@@ -147,6 +148,7 @@ class Watch:
         self.copies: list[Copy] = []
         self.answers: dict[int, Handed] = {}
         self.attempts: dict[int, tuple[maillog.Attempt, ...]] = {}
+        self.signers: dict[int, tuple[tuple[str, str], ...]] = {}
         self.troubles: dict[str, str] = {}
 
     def readers(self) -> set[str]:
@@ -203,7 +205,8 @@ class Watch:
     def parcel(self, handed: Handed) -> Parcel:
         number = handed.letter.number
         copies = tuple(sorted((c for c in self.copies if c.number == number), key=lambda c: c.at))
-        return Parcel(handed, copies, self.answers.get(number), self.attempts.get(number, ()))
+        tries, signers = self.attempts.get(number, ()), self.signers.get(number, ())
+        return Parcel(handed, copies, self.answers.get(number), tries, signers)
 
 
 def _dues(handed: Handed) -> list[Due]:
@@ -314,6 +317,7 @@ def _read_log(watch: Watch) -> None:
     watch.troubles.pop(LOG, None)
     for number, handed in watch.handed.items():
         watch.followed(number, _attempts(events, watch.sent.plan.marker, handed))
+        watch.signers[number] = tuple(maillog.signers(events, handed.queue_id)) if handed.queue_id else ()
 
 
 def _attempts(events: Sequence[maillog.Event], marker: str, handed: Handed) -> list[maillog.Attempt]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.headerregistry import Address
 from email.message import EmailMessage
 
 from runbooklib import authres
 from runbooklib.authres import Alignment, Method, Results
-from runbooklib.delivery import hops, signatures
-from runbooklib.delivery.arriving import Copy
+from runbooklib.delivery import hops, signatures, survival
+from runbooklib.delivery.arriving import Copy, Parcel
 from runbooklib.delivery.names import Names
 from runbooklib.delivery.signatures import Signature
 from runbooklib.endpoint import ResolverError
@@ -79,14 +79,32 @@ def _is_own(host: str, own: set[str], names: Names) -> bool:
 
 
 def judge(
-    about: str, copy: Copy, receivers: Collection[str], names: Names, domain: Domain, relay: Relay | None
+    parcel: Parcel, copy: Copy, receivers: Collection[str], names: Names, domain: Domain, relay: Relay | None
 ) -> list[Check]:
-    """SPF, each signature, and DMARC of an outbound message."""
+    """SPF, each signature, what the way did to ours, and DMARC of an outbound message."""
+    about = parcel.letter.name
     try:
         proof = prove(copy, receivers, names)
     except ResolverError as error:
         return [Check(f"delivery.dmarc {about}", Status.UNKNOWN, "aligned authentication", str(error), error.fix)]
-    return [spf(about, proof), *_dkim(about, proof, domain, relay), dmarc(about, proof)]
+    ours = _signer(parcel, domain)
+    rows = [spf(about, proof), *_dkim(about, proof, domain, relay, ours)]
+    return [*rows, *_survival(parcel, copy, proof, domain, ours), dmarc(about, proof)]
+
+
+def _signer(parcel: Parcel, domain: Domain) -> str:
+    """The selector our server signed with: by its own log, else as params say."""
+    return next((selector for d, selector in parcel.signers if d == domain.name), domain.dkim.selector)
+
+
+def _survival(parcel: Parcel, copy: Copy, proof: Proof, domain: Domain, ours: str) -> Iterator[Check]:
+    """What became of our own signature; broken, it only warns where the relay's stands in for it."""
+    for signature in proof.signed:
+        if (signature.domain, signature.selector) == (domain.name, ours):
+            row = survival.judge(parcel.letter.name, parcel.handed.raw, copy.raw, signature)
+            covered = row.status is Status.FAIL and proof.aligned.dkim
+            yield replace(row, status=Status.WARN) if covered else row
+            return
 
 
 def spf(about: str, proof: Proof) -> Check:
@@ -105,16 +123,25 @@ def _unless_passed(status: Status, fix: str) -> str:
     return "" if status is Status.PASS else fix
 
 
-def _dkim(about: str, proof: Proof, domain: Domain, relay: Relay | None) -> Iterator[Check]:
+def _dkim(about: str, proof: Proof, domain: Domain, relay: Relay | None, ours: str) -> Iterator[Check]:
     """One row for each signature that must be there or is; a broken one only warns where another stands in for it."""
-    wanted = [domain.dkim.selector, *(d.selector for d in (relay.keys_for(domain.name) if relay else ()))]
+    wanted = [ours, *(d.selector for d in (relay.keys_for(domain.name) if relay else ()))]
     present = {s.selector for s in proof.signed}
+    if ours != domain.dkim.selector:
+        yield _rotating(about, domain, ours)
     for selector in wanted:
         if selector not in present:
-            yield _unsigned(about, selector, proof, ours=selector == domain.dkim.selector)
+            yield _unsigned(about, selector, proof, ours=selector == ours)
     for i, signature in enumerate(proof.signed):
         twin = i - [s.selector for s in proof.signed].index(signature.selector)
         yield _signature(f"{about} {signature.selector}" + f" #{twin + 1}" * bool(twin), signature, proof)
+
+
+def _rotating(about: str, domain: Domain, ours: str) -> Check:
+    """The server's log names another key than params: the new one waits until DNS shows it."""
+    name, wanted = f"delivery.dkim {about} {domain.dkim.selector}", domain.dkim.selector
+    said, fix = f"our server signs with {ours} still", "see dkim.signing in 03: it says what the new key waits for"
+    return Check(name, Status.PENDING, f"a signature of selector {wanted}", said, fix, "RFC 6376 3.1")
 
 
 def _unsigned(about: str, selector: str, proof: Proof, *, ours: bool) -> Check:

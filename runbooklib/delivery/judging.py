@@ -210,7 +210,7 @@ def _authentic(case: Case, copy: Copy) -> list[Check]:
         receivers = [*case.names.mx(domain), domain]
     except ResolverError as error:
         return [case.check("dmarc", Status.UNKNOWN, "aligned authentication", str(error), error.fix)]
-    return authenticity.judge(case.letter.name, copy, receivers, case.names, case.domain, case.relay)
+    return authenticity.judge(case.parcel, copy, receivers, case.names, case.domain, case.relay)
 
 
 def _way_out(case: Case, way: list[Hop]) -> Check:

@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -41,6 +41,7 @@ class Handed:
     tls: str = ""
     fix: str = ""
     verdict: Status = Status.FAIL  # what an `unsent` means: wrong, or could not tell
+    raw: bytes = field(default=b"", repr=False)  # the message as it left us
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def send(site: Site, plan: Letters, *, apply: bool) -> Sent:
 
 def _hand_over(site: Site, plan: Letters, letter: Letter) -> Handed:
     message = compose(site, plan, letter)
-    return submit(site, posts(site)[letter.sender], letter, letter.sender, letter.recipient, message)
+    handed = submit(site, posts(site)[letter.sender], letter, letter.sender, letter.recipient, message)
+    return replace(handed, raw=message)
 
 
 def submit(site: Site, post: Account, letter: Letter, sender: str, recipient: str, message: bytes) -> Handed:

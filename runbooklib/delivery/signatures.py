@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import dkim
 from dkim.util import InvalidTagValueList, parse_tag_value
@@ -22,6 +22,7 @@ class Signature:
     selector: str
     status: Status
     said: str
+    value: bytes = field(default=b"", repr=False)  # the header's own text
 
 
 def verify(raw: bytes, key: KeyLookup) -> list[Signature]:
@@ -31,7 +32,7 @@ def verify(raw: bytes, key: KeyLookup) -> list[Signature]:
     except dkim.DKIMException as error:
         return [Signature("", "", Status.FAIL, f"the message cannot be parsed: {error}")]
     signed = [value for name, value in message.headers if name.lower() == b"dkim-signature"]
-    return [_verify(message, i, value, key) for i, value in enumerate(signed)]
+    return [replace(_verify(message, i, value, key), value=value) for i, value in enumerate(signed)]
 
 
 def _verify(message: dkim.DKIM, index: int, value: bytes, key: KeyLookup) -> Signature:
