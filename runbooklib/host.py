@@ -397,7 +397,15 @@ def apply(site: Site, plan: Plan, *, apply: bool) -> Outcome:
     if not plan or not apply or plan.held:
         return Outcome(plan)
     plan.refuse_unsafe()
-    host, done = connect(site), list[Change]()
+    return carry_out(connect(site), plan)
+
+
+def carry_out(host: Host, plan: Plan) -> Outcome:
+    """Every step of a plan, in order.
+
+    Raises GateError with the row of the step that broke; what is done before it stays done.
+    """
+    done = list[Change]()
     for change in plan:
         say(f"{change.target}: {change.after}")
         try:

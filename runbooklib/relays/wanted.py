@@ -31,13 +31,19 @@ def _of(domain: Domain, relay: Relay, account: Account | None) -> Iterator[Wante
     told = account.records if account else ()
     asked = account is not None and (account.managed or account.problem is not None)
     after = STAGE if account and account.status == ABSENT else ""
-    yield from told
+    yield from (_with_own(relay, w) if w.kind == "spf" and w.name == domain.name else w for w in told)
     if not any(w.kind == "dkim" for w in told):
         yield from _keys(domain, relay, after)
     if not asked:
         yield from _return_path(domain, relay)
     elif not any(w.kind == "mx" for w in told):
         yield from (replace(w, values=(), known_after=after) for w in _return_path(domain, relay))
+
+
+def _with_own(relay: Relay, told: Wanted) -> Wanted:
+    """The SPF record a provider told, with what params name beside the pool: own addresses, `a`, `mx`."""
+    own = [t.text for t in spf.of([relay.spf]).tested if t.name != "include"] if relay.spf else []
+    return replace(told, values=(str(spf.of(own).merged(spf.parse(told.values[0]))),))
 
 
 def _keys(domain: Domain, relay: Relay, after: str) -> Iterator[Wanted]:
