@@ -149,6 +149,7 @@ def test_mxroute_keeps_mail_to_what_it_hosts(mxroute: dict[str, Any], hosting: b
     assert taken.dropped == ((BOX,) if hosting else ())
     assert mxroute["emails"][0]["last_event"] == event
     assert taken.signed_for == ""  # the author is not a customer
+    assert mxroute["accounts"][0]["sent"] == 1
 
 
 @pytest.mark.parametrize(

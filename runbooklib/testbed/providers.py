@@ -46,7 +46,7 @@ def resend_seed(provider: Provider, key: DkimKey) -> dict[str, Any]:
         "dkim_public": key.public,
         "pool": "resend.example",
         "feedback": "feedback-smtp.resend.example",
-        "quota": {"daily": DAILY, "used": 0},
+        "quota": {"daily": DAILY, "used": 0, "used_month": 0},
         "script": [],
     }
 

@@ -60,5 +60,8 @@ def take(state: State, letter: Letter) -> Taken:
     event = "hosted here" if len(swallowed) == len(letter.recipients) else "sent"
     made = noted(letter, identity=str(uuid.uuid4()), message_id=letter.first("Message-ID"), event=event)
     state["emails"].append(made)
+    for account in state["accounts"]:
+        if account["address"].lower() == letter.identity:
+            account["sent"] = account.get("sent", 0) + len(letter.recipients)
     author = domain_of(([address for _, address in getaddresses(letter.all("From"))] or [""])[0])
     return Taken(letter.sender, swallowed, {}, author if author in state["domains"] else "")

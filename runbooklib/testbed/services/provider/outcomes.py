@@ -32,7 +32,7 @@ def main() -> None:
 def note(state: dict[str, Any], queue_id: str, recipient: str, event: str) -> None:
     """A bounce stays one, whatever becomes of other recipients; where addresses are suppressed, this one is."""
     for email in state["emails"]:
-        if email["queue_id"] == queue_id and email["last_event"] != "bounced":
+        if email.get("queue_id") == queue_id and email["last_event"] != "bounced":
             email["last_event"] = event or email["last_event"]
     if event == "bounced" and "suppressions" in state:
         made = datetime.now(UTC).isoformat(sep=" ")

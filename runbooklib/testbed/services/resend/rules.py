@@ -74,8 +74,8 @@ def take(state: State, letter: Letter) -> Taken:
     event = "suppressed" if len(dropped) == len(letter.recipients) else "sent"
     message_id = f"<{unique}@{REWRITTEN}>"
     state["emails"].append(noted(letter, identity=str(uuid.uuid4()), message_id=message_id, event=event))
-    if "quota" in state:  # each recipient counts
-        state["quota"]["used"] = state["quota"].get("used", 0) + len(letter.recipients)
+    for counter in {"used", "used_month"} & set(state.get("quota", {})):
+        state["quota"][counter] += len(letter.recipients)  # each of them counts
     author = domain_of(getaddresses(letter.all("From"))[0][1])
     return_path = f"{state['domains'][domain].get('return_path', 'send')}.{domain}"
     headers = {"Message-ID": message_id, "Date": formatdate(usegmt=True), "Feedback-ID": f"::1.{author}:AmazonSES"}
@@ -89,7 +89,7 @@ def _suppressed(state: State) -> set[str]:
 def _bounced(state: State, address: str) -> State | None:
     """The message a return address was made for."""
     unique = address.partition("@")[0]
-    return next((email for email in state["emails"] if email["message_id"] == f"<{unique}@{REWRITTEN}>"), None)
+    return next((email for email in state["emails"] if email.get("message_id") == f"<{unique}@{REWRITTEN}>"), None)
 
 
 def _bounce(state: State, letter: Letter) -> Taken:
