@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import smtplib
 import tarfile
 from collections.abc import Iterator, Mapping
@@ -15,15 +16,17 @@ import rehearsal
 from rehearsed import Rehearsed, message
 from scripts import Authority
 
-from runbooklib import relays, servers
+from runbooklib import params, relays, servers
 from runbooklib.results import Check, Checklist, GateError, Status
-from runbooklib.testbed import world
+from runbooklib.testbed import snapshots, world
 from runbooklib.testbed.state import Account
 
 HOST = "smtp.relay.example"
 NASTY = "a:b$c\"d#e f'g\\h`i%j{k} пароль-密ß"  # what an env file, YAML, a shell or a map might take for its own
 
 WRONG = "not the password"
+KNOWN = ("lantern.example", "pier.example")  # to the provider, which calls them verified
+BOUND = {"id": "bound", "token": "re_bound_to_pier", "permission": "sending_access", "domain_id": "pier.example"}
 
 
 def refusing(restriction: str, kind: str, answer: str) -> str:
@@ -286,3 +289,26 @@ def test_a_dropped_port_and_an_intercepted_one_are_different_things(between: Reh
         assert (found["relay.port"].status, found["relay.port"].observed.startswith(name)) == (status, True)
         assert f"under relays.{name} write `port: 2525`" in found["relay.port"].fix
         assert "relay.login" not in found
+
+
+def test_a_key_bound_to_another_domain_and_a_domain_not_verified_are_different_things(
+    clean: Rehearsed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNBOOK_TESTBED", str(world.folder_of(clean.root)))
+    monkeypatch.setenv("BOUND", BOUND["token"])
+    every = snapshots.accounts(clean.root)
+    told = {"keys": [BOUND], "domains": {name: {"id": name, "status": "verified"} for name in KNOWN}}
+    resend = json.dumps(json.loads(every["resend"]) | told).encode()
+    snapshots.reset_accounts(clean.root, every | {"resend": resend})
+    here = params.load(rehearsal.ROOT / "params/rehearsal-resend.yaml").model_dump(mode="json", exclude_none=True)
+    relay = here["relays"]["resend"] | {"password": "env:BOUND"}
+    others = [{"name": name, "relay": "resend"} for name in ("pier.example", "harbour.example")]
+    site = params.load(here | {"relays": {"resend": relay}, "domains": here["domains"] + others})
+    proofs = relays.prove(site, {})
+    found = {name: proofs[f"relay.sender {name}"] for name in (*KNOWN, "harbour.example")}
+    assert [row.status for row in found.values()] == [Status.FAIL, Status.PASS, Status.PENDING]
+    assert "make a sending key for it" in found["lantern.example"].fix
+    assert found["harbour.example"].waits_for == "04-dns"
+    assert "501" in proofs["relay.null-sender resend"].observed
+    assert relays.null_way(site, proofs, "") == "postmaster"
+    assert proofs["relay.ports resend"].observed == "25 dropped; 465 open; 587 open; 2465 open; 2587 open"
