@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from sites import given, make
 
-from runbooklib import records
+from runbooklib import delivery, records
 from runbooklib.params import ParamsError, Site, load
-from runbooklib.servers import layout
+from runbooklib.results import Status
+from runbooklib.servers import layout, routing
+from runbooklib.servers.routing import Effective
 
 ALIASES = "domains__0__aliases"
 AWAY = {"sales@lantern.example": "ada@stranger.example"}
@@ -161,6 +163,29 @@ def test_senders_are_rewritten_only_where_something_is_sent_on() -> None:
 def test_the_size_limit_and_quotas_are_in_the_environment() -> None:
     lines = layout.environment(make(mail__message_size_limit=25_000_000))
     assert {"POSTFIX_MESSAGE_SIZE_LIMIT=25000000", "ENABLE_QUOTAS=1"} <= set(lines)
+
+
+@pytest.mark.parametrize(
+    ("forward", "have", "status"),
+    [
+        ("direct", Effective(senders={"@lantern.example": "[smtp.example.net]:587"}), Status.PASS),
+        ("direct", Effective(relayhost="[smtp.example.net]:587"), Status.FAIL),
+        ("office", Effective(senders={"@lantern.example": "[smtp.example.net]:587"}), Status.PASS),
+        ("office", Effective(), Status.FAIL),
+    ],
+)
+def test_the_way_of_forwards_is_postfixs_for_their_new_sender(forward: str, have: Effective, status: Status) -> None:
+    (row,) = routing.forwards(make(domains__0__forward=forward, **{ALIASES: AWAY}), have)
+    assert (row.name, row.status) == ("relay.route forwards", status)
+    assert routing.forwards(make(domains__0__forward=forward), have) == []
+
+
+def test_05_looks_for_the_copy_of_a_catch_all_that_leads_away() -> None:
+    login = {"host": "smtp.example.org", "port": 587, "username": "u", "password": "env:P"}
+    them = {"recipients": [{"address": "ada@example.org", "submission": login}]}
+    site = make(domains__0__catch_all="ada@stranger.example", test=them)
+    (letter,) = (x for x in delivery.plan(site).letters if x.route == "catch-all")
+    assert letter.lands == "hi@lantern.example"
 
 
 # Which records it needs

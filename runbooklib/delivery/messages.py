@@ -18,6 +18,7 @@ from runbooklib.credentials import Secret
 from runbooklib.endpoint import Endpoint
 from runbooklib.params import IMPLICIT_TLS, Domain, Login, Recipient, Site
 from runbooklib.results import Check, RunbookError, Shown, Status, Table
+from runbooklib.servers import layout
 
 SUBMISSION, IMAPS, SMTP_PORT = 587, 993, 25  # RFC 6409, RFC 8314 7.3, RFC 5321
 
@@ -153,7 +154,8 @@ def _drafts(site: Site, domain: Domain, run: str) -> Iterator[Draft]:
         yield Route.INBOUND, domain.name, stranger.address, box, box, ""
     if stranger and domain.catch_all:
         made_up = f"probe-{run.lower()}@{domain.name}"
-        yield Route.CATCH_ALL, domain.name, stranger.address, made_up, domain.catch_all, ""
+        # Where it leads away, the domain's owner keeps a copy.
+        yield Route.CATCH_ALL, domain.name, stranger.address, made_up, layout.owner(site, domain), ""
 
 
 def _stranger(site: Site) -> Recipient | None:

@@ -349,6 +349,11 @@ class Site(Model):
         return forwarding.route(senders[0]) if senders else ""
 
     @property
+    def sends_directly(self) -> bool:
+        """Whether the server itself hands mail to strangers: that of a direct domain, or forwards."""
+        return self.forward_route == forwarding.DIRECT or any(d.relay == forwarding.DIRECT for d in self.domains)
+
+    @property
     def srs_domain(self) -> str:
         """The domain SRS puts into the MAIL FROM of forwards, one that their route sends for; empty without any."""
         if self.forward_route in {"", forwarding.DIRECT}:

@@ -115,16 +115,11 @@ def _mail(site: Site) -> Iterator[Wanted]:
         why = "receiving does not pass the relay: strangers deliver to this server"
         yield Wanted(domain.name, "MX", (f"10 {site.server.hostname}",), TTL, why, "RFC 5321 5.1", "05-send")
         yield from _spf(site, domain)
-    if _sends(site):
+    if site.sends_directly:
         why = "bounces carry no envelope sender, so SPF is judged at the HELO name"
         why += "; SRS puts it into MAIL FROM of forwards" if site.srs_domain == site.server.hostname else ""
         record = (str(spf.of(_own_addresses(site))),)
         yield Wanted(site.server.hostname, "TXT", record, TTL, why, "RFC 7208 2.4", "05-send")
-
-
-def _sends(site: Site) -> bool:
-    """Whether strangers get mail from this server itself."""
-    return site.forward_route == "direct" or any(d.relay == "direct" for d in site.domains)
 
 
 def _spf(site: Site, domain: Domain) -> Iterator[Wanted]:
@@ -161,7 +156,7 @@ def _reverse(site: Site) -> Iterator[Wanted]:
     for address in filter(None, (site.server.ipv4, site.server.ipv6)):
         name = ipaddress.ip_address(address).reverse_pointer
         values = (site.server.hostname,)
-        yield Wanted(name, "PTR", values, TTL, why, "RFC 1912 2.1", "05-send", advisory=not _sends(site))
+        yield Wanted(name, "PTR", values, TTL, why, "RFC 1912 2.1", "05-send", advisory=not site.sends_directly)
 
 
 def reversed_address(name: str) -> str:

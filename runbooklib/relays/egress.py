@@ -22,7 +22,7 @@ UNREACHED = "most senders cannot reach this server: they have IPv4 only. Ask for
 
 def direct_25(site: Site, server: Host) -> Check:
     """Whether the server itself may speak to the port 25 of a stranger."""
-    name, expected = "relay.direct-25", "outbound port 25 closed, as clouds have it: mail leaves by the relay"
+    name, expected = "relay.direct-25", NEEDED if site.sends_directly else CLOSED
     ref = "providers' terms; RFC 5068 3.2"
     stranger = _stranger(site)
     if not stranger:
@@ -33,8 +33,14 @@ def direct_25(site: Site, server: Host) -> Check:
     seen = SEEN.get(told.status)
     if seen is None:
         return Check(name, Status.UNKNOWN, expected, told.err.strip(), "install bash there", ref, advisory=True)
+    if site.sends_directly and told.status != 0:
+        return Check(name, Status.FAIL, expected, seen.format(stranger), ASK, ref)
     return passed(name, expected, seen.format(stranger), ref)
 
+
+CLOSED = "outbound port 25 closed, as clouds have it: mail leaves by the relay"
+NEEDED = "outbound port 25 open: a domain or its forwards leave directly"
+ASK = "ask the provider to open it, or name a relay where params say direct"
 
 # What `timeout` ends with: that of the connection, or its own.
 SEEN = {

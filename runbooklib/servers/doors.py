@@ -75,9 +75,12 @@ def _missing(server: Server) -> list[str]:
     listeners, _, services = answer.out.partition("--\n")
     open_ports = {line.split()[3].rpartition(":")[2] for line in listeners.splitlines() if len(line.split()) > 3}  # noqa: PLR2004
     running = {line.split()[0] for line in services.splitlines() if "RUNNING" in line}
+    rewriting = ("postsrsd",) if server.site.srs_domain else ()  # without it Postfix takes no mail at all
     if not answer.out:
         return ["the container does not answer"]
-    return [f"port {p}" for p in PORTS if str(p) not in open_ports] + [s for s in SERVICES if s not in running]
+    return [f"port {p}" for p in PORTS if str(p) not in open_ports] + [
+        s for s in (*SERVICES, *rewriting) if s not in running
+    ]
 
 
 def _container_log(server: Server) -> str:

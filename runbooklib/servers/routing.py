@@ -15,7 +15,7 @@ from runbooklib.servers import docker_mailserver as dms
 from runbooklib.servers import layout, nexthops
 from runbooklib.servers.docker_mailserver import Server
 from runbooklib.servers.doors import planned, until_ready
-from runbooklib.servers.nexthops import Route, Routes
+from runbooklib.servers.nexthops import DIRECT, Route, Routes, next_hop
 from runbooklib.servers.switching import Queued
 
 SENDERS, LOGINS = "/etc/postfix/relayhost_map", "/etc/postfix/sasl_passwd"  # where docker-mailserver puts its maps
@@ -64,6 +64,8 @@ def _settled(site: Site, want: Routes, waiting: Mapping[str, str], wait: float) 
 def _route_rows(site: Site, want: Routes, waiting: Mapping[str, str]) -> list[Check]:
     have = effective(site)
     rows = [_route(have, route) for route in want.each if route.sender.removeprefix("@") not in waiting]
+    if site.srs_domain not in waiting:
+        rows += forwards(site, have)
     for name, relay in site.used_relays.items():
         if any(route.by == name for route in want.each):
             rows += _towards(site, name, relay, have)
@@ -79,6 +81,18 @@ def _route(have: Effective, route: Route) -> Check:
     observed = f"{seen}, {'implicit TLS' if have.implicit(route.sender) else 'STARTTLS'}" if route.hop else seen
     fix = "run 02-relay with apply"
     return judged(f"relay.route {about}", expected == observed, expected, observed, fix, "transport(5)")
+
+
+def forwards(site: Site, have: Effective) -> list[Check]:
+    """What is sent on to others leaves as the name that SRS gives it in the envelope."""
+    if not site.srs_domain:
+        return []
+    by = site.forward_route
+    want, seen = DIRECT if by == DIRECT else next_hop(site.relays[by]), have.way(f"@{site.srs_domain}")
+    expected, fix = f"{want}, as {site.srs_domain}", "run 02-relay with apply"
+    return [
+        judged("relay.route forwards", seen == want, expected, f"{seen}, as {site.srs_domain}", fix, "transport(5)")
+    ]
 
 
 def _towards(site: Site, name: str, relay: Relay, have: Effective) -> Iterable[Check]:
@@ -162,7 +176,7 @@ class Effective:
         """The next hop of a sender, direct, or postmaster where its mail stays here."""
         if self.transports.get(sender, "").startswith("error:"):
             return nexthops.POSTMASTER
-        return self.senders.get(sender) or self.relayhost or nexthops.DIRECT
+        return self.senders.get(sender) or self.relayhost or DIRECT
 
     def login(self, sender: str, hop: str) -> str:
         """The digest of the login used; Postfix asks for the sender first."""
@@ -176,7 +190,8 @@ class Effective:
 def effective(site: Site) -> Effective:
     """Asked with postconf and postmap, in two round trips; all empty where no container runs."""
     hops = [nexthops.next_hop(r) for r in site.used_relays.values()]
-    senders = [*(f"@{d.name}" for d in site.domains), nexthops.NULL]
+    named = filter(None, [*(d.name for d in site.domains), site.srs_domain])
+    senders = [*dict.fromkeys(f"@{name}" for name in named), nexthops.NULL]
     server = host.connect(site)
     answers = server.facts(_questions(hops, senders), through=("docker", "exec", "-i", layout.CONTAINER))
     answers |= server.facts({"mode config": f"stat -c %a {dms.path(site, layout.LOGINS)}"})

@@ -15,8 +15,9 @@ import rehearsal
 from rehearsal import DEPLOYED, Rehearsal
 from rehearsed import Rehearsed, message
 
-from runbooklib import params, servers
+from runbooklib import host, params, servers
 from runbooklib.params import Site
+from runbooklib.relays import egress
 from runbooklib.results import Checklist, Plan, Status
 from runbooklib.servers import doors
 from runbooklib.testbed import snapshots, world
@@ -159,6 +160,14 @@ def strangers_mail(testbed: Rehearsed) -> int:
 
 
 # Sent on
+
+
+@pytest.mark.usefixtures("deployed")
+def test_port_25_must_be_open_where_forwards_leave_directly() -> None:
+    row = egress.direct_25(site(), host.connect(site()))
+    assert row.status is Status.FAIL
+    assert "dropped" in row.observed
+    assert "name a relay" in row.fix
 
 
 def test_a_forward_leaves_under_our_name_with_the_authors_signature_and_a_copy_stays(forwarding: Rehearsed) -> None:
