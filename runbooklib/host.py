@@ -187,7 +187,7 @@ def _session(transport: paramiko.Transport) -> paramiko.Channel:
 def _refusal(error: paramiko.ChannelException, address: str, port: int, seconds: float) -> OSError:
     """The server's sshd says only *connect failed*; the time it took tells a refusal from silence."""
     if error.code == 1:  # RFC 4254 5.1: SSH_OPEN_ADMINISTRATIVELY_PROHIBITED
-        return PermissionError("sshd on the server forbids forwarding (AllowTcpForwarding)")
+        return PermissionError("sshd on the server forbids forwarding: let it, with AllowTcpForwarding local")
     if seconds > CONNECT_SECONDS / 2:
         return TimeoutError(f"{address} port {port}: no answer")
     return ConnectionRefusedError(f"{address} port {port}: {error.text}")

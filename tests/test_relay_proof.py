@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import paramiko
 import pytest
 import sites
 from scripts import SILENCE, START_TLS, Authority, Script
@@ -22,10 +23,12 @@ from runbooklib.endpoint import (
     TlsError,
     UnreachableError,
 )
+from runbooklib.host import Answer, Host
 from runbooklib.params import Relay, Site
 from runbooklib.relays import egress, envelope, ports, proof
-from runbooklib.relays.envelope import Answer
+from runbooklib.relays.envelope import Reply
 from runbooklib.relays.ports import Attempt, Survey
+from runbooklib.relays.proof import Known
 from runbooklib.results import Check, Checklist, Status
 
 HOST = "smtp.example.net"
@@ -82,7 +85,7 @@ def serve(authority: Authority) -> Iterator[Callable[..., At]]:
 def rows(here: Site, scripts: At) -> dict[str, Check]:
     """What is proved of the relay, by the first word of each row."""
     seen = ports.survey(here.used_relays, dial_to(scripts), {HOST: "192.0.2.1"}, patience=0.5)
-    found = proof.spoken(here, "office", seen["office"], {})
+    found = proof.spoken(Known(here), "office", seen["office"])
     return {check.name.partition(" ")[0]: check for check in found}
 
 
@@ -281,7 +284,7 @@ def test_a_relay_that_breaks_off_turns_red(
     ],
 )
 def test_why_a_sender_is_refused(said: str, status: Status, waits_for: str, fix: str) -> None:
-    row = envelope.judge("relay.sender x", "taken", Answer("MAIL FROM:<a@x>", int(said[:3]), said), "[old.example]:587")
+    row = envelope.judge("relay.sender x", "taken", Reply("MAIL FROM:<a@x>", int(said[:3]), said), "[old.example]:587")
     assert (row.status, row.waits_for) == (status, waits_for)
     assert fix in row.fix
     assert row.fix.endswith("the route stays [old.example]:587")
@@ -307,6 +310,36 @@ def test_mail_without_a_sender(
     assert not row.blocks
     assert envelope.takes_null_sender(Checklist("", (row,)), "office") is takes
     assert envelope.takes_null_sender(Checklist(""), "office") is None
+
+
+class Told(Host):
+    """A server that answers facts from a table."""
+
+    def __init__(self, **told: Answer) -> None:
+        super().__init__(paramiko.SSHClient())
+        self.told = told
+
+    def facts(self, commands: Mapping[str, str], *_: object, **__: object) -> dict[str, Answer]:
+        return {name: self.told[name] for name in commands}
+
+
+ADDRESSES = """2: ens3    inet 8.8.8.8/24 brd 8.8.8.255 scope global ens3\\       valid_lft forever
+3: docker0    inet 172.17.0.1/16 brd 172.17.255.255 scope global docker0\\       valid_lft forever"""
+ROUTE = "9.9.9.9 via {0} dev ens3 src {0} uid 0 \n    cache"
+
+
+@pytest.mark.parametrize(
+    ("own", "out", "status", "words"),
+    [
+        (Answer(0, ADDRESSES), Answer(0, ROUTE.format("8.8.8.8")), Status.PASS, "on an interface"),
+        (Answer(0, ADDRESSES[90:]), Answer(0, ROUTE.format("100.72.1.9")), Status.FAIL, "100.72.1.9, behind carrier"),
+        (Answer(0, ""), Answer(2, "RTNETLINK answers: Network is unreachable"), Status.FAIL, "no way out by IPv4"),
+        (Answer(127, "sh: ip: not found"), Answer(127, "sh: ip: not found"), Status.UNKNOWN, "ip: not found"),
+    ],
+)
+def test_the_server_s_interfaces_are_asked(own: Answer, out: Answer, status: Status, words: str) -> None:
+    row = egress.public_ipv4(sites.make(server__ipv4="8.8.8.8"), Told(own=own, out=out))
+    assert (row.status, words in row.observed) == (status, True), row
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,10 @@ REF = "RFC 5321 4.1.1"
 
 
 @dataclass(frozen=True)
-class Answer:
+class Reply:
     """What the relay answered last, and to which command."""
 
-    to: str
+    command: str
     code: int
     text: str
 
@@ -33,7 +33,7 @@ class Answer:
         return Status.PASS if self.taken else Status.FAIL if self.code >= PERMANENT else Status.UNKNOWN
 
     def __str__(self) -> str:
-        return self.text if self.taken else f"{self.to}: {self.text}"
+        return self.text if self.taken else f"{self.command}: {self.text}"
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def sender(site: Site, name: str, domain: str, client: smtplib.SMTP, hop: str) -
     return judge(check, expected, answer, hop)
 
 
-def judge(check: str, expected: str, answer: Answer, hop: str = "") -> Check:
+def judge(check: str, expected: str, answer: Reply, hop: str = "") -> Check:
     """The row of an answer: taken, not yet, put off or refused, and why as far as its words tell."""
     if answer.taken:
         return passed(check, expected, str(answer), REF)
@@ -119,15 +119,15 @@ def judge(check: str, expected: str, answer: Answer, hop: str = "") -> Check:
     return Check(check, reason.status or answer.status, expected, str(answer), fix, REF, waits_for=reason.waits_for)
 
 
-def ask(site: Site, client: smtplib.SMTP, address: str) -> Answer:
+def ask(site: Site, client: smtplib.SMTP, address: str) -> Reply:
     """MAIL FROM and RCPT TO as a real message would say them, then RSET: nothing is sent.
 
     Raises OSError when there is no answer.
     """
-    answer = Answer(f"MAIL FROM:<{address}>", *_words(client.mail(address)))
+    answer = Reply(f"MAIL FROM:<{address}>", *_words(client.mail(address)))
     if answer.taken and site.test.recipients:
         to = site.test.recipients[0].address
-        answer = Answer(f"RCPT TO:<{to}>", *_words(client.rcpt(to)))
+        answer = Reply(f"RCPT TO:<{to}>", *_words(client.rcpt(to)))
     try:
         client.rset()
     except OSError:

@@ -64,6 +64,7 @@ class Survey:
     relay: Relay
     wanted: Attempt
     others: tuple[Attempt, ...] = ()
+    address: str = ""
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -134,8 +135,8 @@ def survey(
         kept = {n: pool.submit(_kept, dial, addresses[at.host], patience, at) for n, (at, _) in each.items()}
         tried = {at: pool.submit(_tried, dial, addresses[at.host], patience, at) for at in common}
     return {
-        name: Survey(relays[name], kept[name].result(), tuple(tried[at].result() for at in around))
-        for name, (_, around) in each.items()
+        name: Survey(relays[name], kept[name].result(), tuple(tried[p].result() for p in around), addresses[at.host])
+        for name, (at, around) in each.items()
     }
 
 

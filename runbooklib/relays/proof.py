@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import smtplib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from runbooklib import endpoint, host
 from runbooklib.endpoint import NameMissingError, ResolverError
@@ -18,6 +20,15 @@ from runbooklib.results import Check, Checklist, Status, passed
 NOBODY = Accounts()
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known before the server asks: the next hop each domain leaves by today, and what the providers say."""
+
+    site: Site
+    current: Mapping[str, str] = field(default_factory=dict)
+    accounts: Accounts = NOBODY
+
+
 def prove(site: Site, current: Mapping[str, str], accounts: Accounts = NOBODY) -> Checklist:
     """Public address, ports, certificate, login and sender of every relay, and whether port 25 is closed.
 
@@ -27,34 +38,26 @@ def prove(site: Site, current: Mapping[str, str], accounts: Accounts = NOBODY) -
     server = host.connect(site)
     with ThreadPoolExecutor() as pool:
         around = [pool.submit(look, site, server) for look in (egress.public_ipv4, egress.direct_25)]
-        relays = _relays(site, server, current, accounts)
+        relays = _relays(Known(site, current, accounts), server)
         checks = (*(future.result() for future in around), *relays)
     return Checklist("relays, seen from the server", checks)
 
 
-def _relays(site: Site, server: Host, current: Mapping[str, str], accounts: Accounts) -> list[Check]:
-    addresses = _addresses(site, server)
-    found = {name: relay for name, relay in site.used_relays.items() if relay.host in addresses}
-    seen = ports.survey(found, server.dial, addresses) if found else {}
+def _relays(known: Known, server: Host) -> list[Check]:
+    relays, addresses = known.site.used_relays, _addresses(known.site, server)
+    named = {name: relay for name, relay in relays.items() if relay.host in addresses}
+    seen = ports.survey(named, server.dial, addresses) if named else {}
     with ThreadPoolExecutor() as pool:
-        rows = pool.map(lambda name: _rows(site, name, addresses, seen.get(name), current, accounts), site.used_relays)
+        rows = pool.map(lambda name: _rows(known, name, seen.get(name)), relays)
         return [check for each in rows for check in each]
 
 
-def _rows(
-    site: Site,
-    name: str,
-    addresses: Mapping[str, str],
-    seen: Survey | None,
-    current: Mapping[str, str],
-    accounts: Accounts,
-) -> list[Check]:
-    relay = site.relays[name]
+def _rows(known: Known, name: str, seen: Survey | None) -> list[Check]:
+    wanted = known.site.relays[name].host or ""
     if seen is None:
-        return [_nameless(site, name, relay.host or "")]
-    expected = f"{relay.host} resolves on the server"
-    resolved = passed(f"relay.name {name}", expected, addresses[relay.host or ""])
-    return [resolved, *spoken(site, name, seen, current, login_to_come(name, relay, accounts))]
+        return [_nameless(known.site, name, wanted)]
+    resolved = passed(f"relay.name {name}", f"{wanted} resolves on the server", seen.address)
+    return [resolved, *spoken(known, name, seen)]
 
 
 def _addresses(site: Site, server: Host) -> dict[str, str]:
@@ -77,29 +80,27 @@ def _nameless(site: Site, name: str, wanted: str) -> Check:
     return Check(check, Status.FAIL, expected, f"no address; elsewhere it is {', '.join(known)}", fix)
 
 
-def spoken(
-    site: Site, name: str, seen: Survey, current: Mapping[str, str], to_come: tuple[str, str] = ("", "")
-) -> list[Check]:
-    """The rows of one relay: its ports, and where the wanted one is verified, login and senders.
-
-    `to_come` says why there is no login yet, and what comes before it: a login that must fail gets one banned.
-    """
+def spoken(known: Known, name: str, seen: Survey) -> list[Check]:
+    """The rows of one relay: its ports, and where the wanted one is verified, login and senders."""
     rows = [ports.wanted(name, seen), ports.table(name, seen)]
     if seen.wanted.client is None:
         return rows  # whoever answered did not prove to be the relay: nothing secret is said
-    domains = [d.name for d in site.domains if d.relay == name]
     with endpoint.ending(seen.wanted.client) as client:
-        if to_come[0]:
-            return [
-                *rows,
-                *(_to_come(check, *to_come) for check in (f"login {name}", *(f"sender {d}" for d in domains))),
-            ]
-        envelope.be_patient(client)
-        rows.append(envelope.login(name, site.relays[name], client))
-        if rows[-1].status is Status.PASS:
-            rows += [envelope.sender(site, name, domain, client, current.get(domain, "")) for domain in domains]
-            rows.append(envelope.null_sender(site, name, client))
-    return rows
+        return [*rows, *_trusted(known, name, client)]
+
+
+def _trusted(known: Known, name: str, client: smtplib.SMTP) -> list[Check]:
+    """What the relay itself answers; a login that is still to be made must fail, and that gets one banned."""
+    relay, domains = known.site.relays[name], [d.name for d in known.site.domains if d.relay == name]
+    why, stage = login_to_come(name, relay, known.accounts)
+    if why:
+        return [_to_come(check, why, stage) for check in (f"login {name}", *(f"sender {d}" for d in domains))]
+    envelope.be_patient(client)
+    login = envelope.login(name, relay, client)
+    if login.status is not Status.PASS:
+        return [login]
+    senders = [envelope.sender(known.site, name, d, client, known.current.get(d, "")) for d in domains]
+    return [login, *senders, envelope.null_sender(known.site, name, client)]
 
 
 def _to_come(check: str, why: str, stage: str) -> Check:
