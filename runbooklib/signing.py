@@ -14,6 +14,7 @@ from dkim.util import InvalidTagValueList, parse_tag_value
 
 from runbooklib.records.texts import TagError, dkim_key
 
+KINDS = {"rsa", "ed25519"}
 QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -25,8 +26,11 @@ def public_text(text: str) -> str:
     strings = QUOTED.findall(text)
     joined = "".join(strings) if strings else " ".join(text.split())
     value = re.sub(r"\\(.)", r"\1", joined).strip()
-    if not dkim_key(value).readable:
+    key = dkim_key(value)
+    if not key.readable:
         raise TagError("p= holds no base64: the key was cut short, or quotes and blanks got into it")
+    if key.kind not in KINDS:
+        raise TagError(f"k={key.kind} is no kind of key (RFC 6376 3.6.1, RFC 8463 4)")
     return value
 
 
@@ -63,8 +67,10 @@ def _verified(message: dkim.DKIM, index: int, value: bytes, keys: Mapping[str, s
 
     try:
         tags = parse_tag_value(value)
-        good = message.verify(idx=index, dnsfunc=key)
-    except (dkim.DKIMException, InvalidTagValueList):
-        tags, good = {}, False
+    except InvalidTagValueList:
+        return Signature("", "", good=False)
     domain, selector = (tags.get(tag, b"").decode("ascii", "replace").lower() for tag in (b"d", b"s"))
-    return Signature(domain, selector, bool(good))
+    try:
+        return Signature(domain, selector, good=bool(message.verify(idx=index, dnsfunc=key)))
+    except dkim.DKIMException:
+        return Signature(domain, selector, good=False)
