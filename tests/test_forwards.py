@@ -8,9 +8,11 @@ import pytest
 from sites import given, make
 
 from runbooklib import delivery, records
+from runbooklib.host import Answer
 from runbooklib.params import ParamsError, Site, load
 from runbooklib.results import Status
-from runbooklib.servers import layout, routing
+from runbooklib.servers import docker_mailserver as dms
+from runbooklib.servers import doors, layout, routing
 from runbooklib.servers.routing import Effective
 
 ALIASES = "domains__0__aliases"
@@ -178,6 +180,22 @@ def test_the_way_of_forwards_is_postfixs_for_their_new_sender(forward: str, have
     (row,) = routing.forwards(make(domains__0__forward=forward, **{ALIASES: AWAY}), have)
     assert (row.name, row.status) == ("relay.route forwards", status)
     assert routing.forwards(make(domains__0__forward=forward), have) == []
+
+
+@pytest.mark.parametrize(
+    ("script", "forward", "status"),
+    [
+        ('redirect "ada@stranger.example";', None, Status.WARN),
+        ('if true { redirect :copy "ada@stranger.example"; }', None, Status.WARN),
+        ('redirect "ada@stranger.example";', "direct", Status.PASS),
+        ('redirect "hi@lantern.example";', None, Status.PASS),
+        ('# keep; redirect nowhere\nfileinto "Junk";', None, Status.PASS),
+    ],
+)
+def test_filters_that_send_mail_on_are_seen(script: str, forward: str | None, status: Status) -> None:
+    site = make(**({"domains__0__forward": forward, ALIASES: AWAY} if forward else {}))
+    row = doors.redirects(site, dms.parse({"redirects": Answer(0, f"{script}\n", "")}).redirects)
+    assert (row.name, row.status) == ("server.forwards.sieve", status)
 
 
 def test_05_looks_for_the_copy_of_a_catch_all_that_leads_away() -> None:

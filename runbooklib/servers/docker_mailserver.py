@@ -46,6 +46,8 @@ TEXTS = (
 )
 SEALED = (layout.CERTIFICATE, layout.KEY, layout.LOGINS, layout.RELAY_CA)
 SECRET_MODE = 0o600
+SIEVE = "config/*.sieve mail-data/*/*/home/.dovecot.sieve mail-data/*/*/home/sieve/*.sieve"
+REDIRECT = re.compile(r'\bredirect\b[^;"]*"([^"\s]+@[^"\s]+)"', re.IGNORECASE)  # RFC 5228 4.2
 FOLDERS = ("config", "certs", "mail-data", "mail-state", "mail-logs")
 
 
@@ -84,6 +86,7 @@ class State(Shown):
     keys: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (domain, selector) -> public half
     private: frozenset[tuple[str, str]] = frozenset()  # keys whose private half is there
     live: frozenset[tuple[str, str]] = frozenset()  # keys the running signer holds, equal to those on disk
+    redirects: frozenset[str] = frozenset()  # where users' Sieve scripts send mail on to
     signing: Mapping[str, str] = field(default_factory=dict)  # domain -> selector the running signer signs with
 
     def text(self, path: str) -> str | None:
@@ -140,6 +143,7 @@ def _commands(site: Site) -> dict[str, str]:
         "image": f"docker image inspect -f '{{{{.Id}}}}' {site.mail.image}",
         "mailboxes": f"cut -d'|' -f1 {here}/{layout.ACCOUNTS}",
         "folders": f"cd {here} && ls -d {' '.join(FOLDERS)}",
+        "redirects": f"cd {here} && for f in {SIEVE}; do test -f \"$f\" && grep -h redirect \"$f\"; done; true",
         "keys": f"cd {here}/config/opendkim/keys && grep -H '' */*.txt",
         "on disk": f"cd {here}/config/opendkim/keys && sha256sum */*.private",
         "live": f"docker exec {name} sh -c 'cd /etc/opendkim/keys && sha256sum */*.private'",
@@ -164,6 +168,7 @@ def parse(facts: Mapping[str, Answer]) -> State:
         image="image" in facts and facts["image"].ok,
         mailboxes=frozenset(filter(None, lines.get("mailboxes", []))),
         keys=_keys(facts["keys"].out if "keys" in facts else ""),
+        redirects=frozenset(REDIRECT.findall("\n".join(lines.get("redirects", [])))),
         private=frozenset(on_disk),
         live=frozenset(key for key, digest in live.items() if on_disk.get(key) == digest),
         signing=_signing("\n".join(lines.get("live tables", [])), live),

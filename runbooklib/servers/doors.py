@@ -119,6 +119,7 @@ def _standing(site: Site, have: State) -> list[Check]:
         ),
         _mailboxes(site, have),
         _filter(site),
+        redirects(site, have.redirects),
     ]
     if current is None:
         return [checks[0], checks[2]]
@@ -151,6 +152,17 @@ def _filter(site: Site) -> Check:
         f"filter {site.mail.filter}; catch-all in {', '.join(open_to_all) or 'no domain'}",
         "set mail.filter: a catch-all without one collects everything sent to made-up addresses" if bare else "",
     )
+
+
+def redirects(site: Site, targets: Iterable[str]) -> Check:
+    """Whether what users' own filters send on has a route: without SRS the author's SPF fails, and SES refuses it."""
+    here = {site.server.hostname, *(d.name for d in site.domains)}
+    outside = sorted(t for t in targets if t.rpartition("@")[2].lower() not in here)
+    status = Status.WARN if outside and not site.forward_route else Status.PASS
+    fix = "send it on by an alias in params, with forward: naming the way, and take the redirect out"
+    seen = ", ".join(outside) or "none"
+    expected = "no Sieve redirect to others, or forwards in params"
+    return Check("server.forwards.sieve", status, expected, seen, fix if status is Status.WARN else "", "RFC 5228 4.2")
 
 
 def certificates(site: Site) -> list[Check]:
