@@ -142,14 +142,17 @@ def test_the_whole_way_of_a_new_domain(mxroute: Double) -> None:
     assert (check.status, check.waits_for) == (Status.PENDING, "04-dns")
     assert PROOF in check.observed
     assert not relays.plan(here, first)
-    (proof,) = [w for w in relays.records(here, first) if w.values]
+    proof, key = sorted(relays.records(here, first), key=lambda w: w.name)
+    assert (key.name, key.values, key.known_after) == (f"x._domainkey.{BLOG}", (), "04-dns")
     assert (proof.name, proof.type, proof.values, proof.kind) == (PROOF, "TXT", ("domain-verified",), "ownership")
 
     unseen = row(relays.confirm(here, first, apply=True, wait=0), f"relay.verified {BLOG}")
     assert unseen.status is Status.PENDING
     assert "not seen by MXRoute" in unseen.observed
     mxroute.publish((PROOF, "TXT", "domain-verified"))
-    assert row(relays.confirm(here, first, apply=True, wait=0), f"relay.verified {BLOG}").status is Status.PASS
+    told = relays.confirm(here, first, apply=True, wait=0)
+    assert row(told, f"relay.verified {BLOG}").status is Status.PASS
+    assert row(told, f"relay.dkim {BLOG}").waits_for == "02-relay"
 
     second = relays.observe(here)
     assert [c.target for c in relays.plan(here, second)] == [

@@ -24,7 +24,8 @@ def confirm(site: Site, accounts: Accounts, *, apply: bool, wait: float, dns: Ch
     watches = [Watch(a, site.relays[a.relay]) for a in accounts]
     if apply:
         settle([w for w in watches if w.worth_asking and not _unpublished(w.account, dns)], time.monotonic() + wait)
-    return Checklist("verified by the providers", tuple(_verdict(w, dns, apply=apply) for w in watches))
+    rows = (_verdict(w, dns, apply=apply) for w in watches)
+    return Checklist("verified by the providers", (*rows, *(_key_to_publish(w.account) for w in watches if w.added)))
 
 
 def _unpublished(account: Account, dns: Checklist | None) -> list[str]:
@@ -82,6 +83,13 @@ def _absent(watch: Watch, *, apply: bool) -> Check:
         return _row(account, relay, Status.PENDING, said, "run again: MXRoute's resolvers may hold the absence a while")
     fix = "settle the row of its ownership record" if apply else "run with apply: it is added once its record stands"
     return _row(account, relay, Status.PENDING, "not known there", fix)
+
+
+def _key_to_publish(account: Account) -> Check:
+    """A domain added just now has a key that this walk could not publish yet."""
+    expected, said = f"the key {account.relay} signs with is published", "known since the domain was added"
+    row = Check(f"relay.dkim {account.domain}", Status.PENDING, expected, said, "this stage is walked again after 02")
+    return replace(row, waits_for=RELAY_STAGE)
 
 
 def _unmanaged(account: Account, relay: Relay, dns: Checklist | None) -> Check:

@@ -12,6 +12,7 @@ from runbooklib.relays.accounts import ABSENT, Account, Accounts
 from runbooklib.relays.told import KEY_WHY, PATH_WHY, STAGE
 
 SELECTORS = {"resend": "resend", "mxroute": "x"}  # where the provider's key stands; its value is one per domain
+ADDED_BY = {"resend": STAGE, "mxroute": "04-dns"}  # the stage that adds a domain there; then its key is known
 POOLS = {"resend": "include:amazonses.com"}  # Resend sends through Amazon SES
 
 
@@ -30,7 +31,7 @@ def _of(domain: Domain, relay: Relay, account: Account | None) -> Iterator[Wante
     """What the provider told wins; what it will tell is not guessed; where it is not asked, params know."""
     told = account.records if account else ()
     asked = account is not None and (account.managed or account.problem is not None)
-    after = STAGE if account and account.status == ABSENT else ""
+    after = ADDED_BY.get(relay.provider, "") if account and account.status == ABSENT else ""
     yield from (_with_own(relay, w) if w.kind == "spf" and w.name == domain.name else w for w in told)
     if not any(w.kind == "dkim" for w in told):
         yield from _keys(domain, relay, after)

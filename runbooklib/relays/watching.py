@@ -25,6 +25,7 @@ class Watch:
     account: Account
     relay: Relay
     asked: bool = False
+    added: bool = False  # the domain became known there just now
     trouble: ProviderError | CredentialError | None = None
     seen: list[str] = field(default_factory=list)  # every status, in the order they came
 
@@ -89,7 +90,7 @@ class Watch:
                 raise
             self.account = replace(self.account, missing=(f"{self.account.records[0].name}: not seen by MXRoute",))
         else:
-            self.account = replace(self.account, status=VERIFIED, missing=())
+            self.account, self.added = replace(self.account, status=VERIFIED, missing=()), True
 
 
 def settle(watches: Iterable[Watch], deadline: float) -> None:
