@@ -92,6 +92,12 @@ class Host:
         transport = self.client.get_transport()
         return transport is not None and transport.is_active()
 
+    @property
+    def address(self) -> str:
+        """By which address SSH reached it; empty without a connection."""
+        transport = self.client.get_transport()
+        return str(transport.getpeername()[0]) if transport else ""
+
     def run(
         self, argv: Sequence[str], stdin: bytes | str | None = None, timeout: float = 60, *, check: bool = True
     ) -> Answer:

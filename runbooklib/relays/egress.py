@@ -77,11 +77,11 @@ def public_ipv4(site: Site, server: Host) -> Check:
         said = told["own"].out or "no answer"
         return _row(Status.UNKNOWN, site, f"`ip address`: {said}", "install iproute2 on the server")
     own = re.findall(r"\binet ([\d.]+)", told["own"].out)
-    return judge(site, own, source[1] if source else "")
+    return judge(site, own, source[1] if source else "", server.address)
 
 
-def judge(site: Site, own: list[str], source: str) -> Check:
-    """The verdict on the interfaces' addresses and the one that outgoing connections have."""
+def judge(site: Site, own: list[str], source: str, reached: str) -> Check:
+    """The verdict on the interfaces' addresses, the one outgoing connections have, and the one SSH reached."""
     public = site.server.ipv4
     if not _is_public(public, site):
         return _row(Status.FAIL, site, f"params say {public}, which is not public: {_kind(public)}", UNREACHED)
@@ -93,13 +93,13 @@ def judge(site: Site, own: list[str], source: str) -> Check:
     if _is_public(source, site):
         fix = f"correct server.ipv4, or give the server {public}: receivers look at the address mail comes from"
         return _row(Status.WARN, site, f"the server leaves as {source}", fix)
-    return _mapped(site, source)
+    return _mapped(site, source, reached)
 
 
-def _mapped(site: Site, source: str) -> Check:
+def _mapped(site: Site, source: str, reached: str) -> Check:
     """A private address on the server, as clouds have it that map a public one to it."""
     public = site.server.ipv4
-    if site.server.host == public:
+    if reached == public:
         return _row(Status.PASS, site, f"the server is {source}; its provider maps {public} to it, SSH came that way")
     fix = f"see that the provider maps all ports of {public} to {source}, port 25 among them"
     return _row(Status.WARN, site, f"the server is {source}, behind NAT", fix)
