@@ -13,7 +13,7 @@ from typing import Any
 
 from rehearsed import Rehearsed
 
-from runbooklib import params
+from runbooklib import params as site_params
 from runbooklib.params import Site
 from runbooklib.testbed import snapshots, world
 
@@ -40,14 +40,14 @@ docker compose -f {HERE}/compose.yaml up -d --quiet-pull"""
 
 def site(**changes: Any) -> Site:
     """The rehearsal site, with values replaced at dotted paths written with double underscores."""
-    given: Any = params.load(PARAMS).model_dump(mode="json", exclude_none=True)
+    given: Any = site_params.load(PARAMS).model_dump(mode="json", exclude_none=True)
     for path, value in changes.items():
         node = given
         *parents, last = path.split("__")
         for part in parents:
             node = node[int(part) if part.isdigit() else part]
         node[last] = value
-    return params.load(given)
+    return site_params.load(given)
 
 
 @dataclass(frozen=True)
@@ -84,18 +84,18 @@ class Rehearsal:
     serials: tuple[str, str, str, str]
 
 
-def run(testbed: Rehearsed, runs: Path, *words: str) -> Ran:
+def run(testbed: Rehearsed, runs: Path, *words: str, params: Path = PARAMS) -> Ran:
     """`runbook run` as a person would type it."""
     began = time.monotonic()
     done = subprocess.run(
-        [sys.executable, "-m", "runbooklib.cli", "run", str(PARAMS), "--runs", str(runs), *words],
+        [sys.executable, "-m", "runbooklib.cli", "run", str(params), "--runs", str(runs), *words],
         env=os.environ | {"RUNBOOK_TESTBED": str(world.folder_of(testbed.root))},
         capture_output=True,
         text=True,
         check=False,
         cwd=ROOT,
     )
-    newest = max((runs / "rehearsal").iterdir())
+    newest = max(runs.glob("*/*/"), key=lambda folder: folder.name)
     return Ran(done.returncode, done.stdout + done.stderr, newest, time.monotonic() - began)
 
 
