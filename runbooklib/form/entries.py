@@ -130,6 +130,8 @@ GROUPS = (
             _relay("mxroute", "host", "relay host", "the server name from the welcome mail", "name.mxrouting.net"),
             _relay("mxroute", "username", "user", "a mailbox made in their panel, whole address", "hi@lantern.example"),
             _relay("mxroute", "password", "password", "that mailbox's", "env:MXROUTE_PASSWORD", "reference"),
+            _relay("mxroute", "api_user", "panel user", "with the API key; empty: by hand", "lantern"),
+            _relay("mxroute", "api_key", "API key", "manages domains; stays here", "env:MXROUTE_API", "reference"),
             *_relay_dkim("mxroute", "x"),
             _relay("smtp", "host", "relay host", "the smarthost's name", "smtp.example.net"),
             _relay("smtp", "port", "port", "587 begins with STARTTLS, 465 with TLS", "587", "number"),
