@@ -47,7 +47,7 @@ def _relays(known: Known, server: Host) -> list[Check]:
     relays, addresses = known.site.used_relays, _addresses(known.site, server)
     named = {name: relay for name, relay in relays.items() if relay.host in addresses}
     seen = ports.survey(named, server.dial, addresses) if named else {}
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(max(len(relays), 1)) as pool:  # a refusal may take its time, and holds up no other
         rows = pool.map(lambda name: _rows(known, name, seen.get(name)), relays)
         return [check for each in rows for check in each]
 

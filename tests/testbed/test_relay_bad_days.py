@@ -52,6 +52,11 @@ DAYS = {
     "no-recipient": "-o smtpd_sender_restrictions= "
     + refusing("recipient", "recipient", "550 5.1.1 The recipient is on your suppression list"),
 }
+ALLOWED = "allow-listed"  # no bad day: a relay that knows its customers by their address
+DAYS[ALLOWED] = (
+    "-o smtpd_sasl_auth_enable=no -o smtpd_sender_restrictions= "
+    "-o { smtpd_relay_restrictions = check_client_access static:permit, reject }"
+)
 PORTS = {name: port for port, name in enumerate(DAYS, 10001)}
 OWN_CA = ("expired", "wrong-name")  # of a CA that params do name, so that nothing else is wrong
 SAME_PORT: dict[str, dict[str, Any]] = {
@@ -59,6 +64,7 @@ SAME_PORT: dict[str, dict[str, Any]] = {
     "wrong-user": {"username": "nobody"},
     "wrong-password": {"password": "env:WRONG"},
     "nasty": {"username": "nasty", "password": "env:NASTY"},
+    "no-login": {"username": None, "password": None},
     "closed": {"port": 588},
     "nowhere": {"host": "nowhere.relay.example"},
     "starttls-on-465": {"port": 465, "tls": "starttls"},
@@ -125,6 +131,7 @@ def proofs(misbehaving: Rehearsed, authority: Authority) -> Checklist:
     changes: dict[str, dict[str, Any]] = {name: {"port": port} for name, port in PORTS.items()} | SAME_PORT
     for name in OWN_CA:
         changes[name] = changes[name] | {"ca": authority.pem}
+    changes[ALLOWED] = changes[ALLOWED] | SAME_PORT["no-login"]
     return walk(misbehaving, changes)
 
 
@@ -171,6 +178,7 @@ RED = [
     ("no-recipient", "relay.sender", Status.FAIL, "RCPT TO:<friend@stranger.example>: 550"),
     ("wrong-user", "relay.login", Status.FAIL, "535"),
     ("wrong-password", "relay.login", Status.FAIL, "535"),
+    ("no-login", "relay.sender", Status.FAIL, "530 5.7.0"),
     ("somebody-else", "relay.login", Status.FAIL, "535"),
     ("closed", "relay.port", Status.UNKNOWN, "refused"),
     ("nowhere", "relay.name", Status.FAIL, "NXDOMAIN"),
@@ -179,6 +187,7 @@ RED = [
 ]
 FIXES = {
     "cram-only": "PLAIN",
+    "no-login": "name username and password",
     "expired": "renew",
     "closed": "under relays.closed write `port: 587`",
     "nowhere": "correct relays.nowhere.host",
@@ -205,13 +214,19 @@ def test_a_bad_day_is_a_red_row(proofs: Checklist, name: str, row: str, status: 
 
 
 def test_every_bad_day_has_its_row() -> None:
-    assert {name for name, *_ in RED} | {"unverified", "nasty"} == {*DAYS, *SAME_PORT}
+    assert {name for name, *_ in RED} | {"unverified", "nasty", ALLOWED} == {*DAYS, *SAME_PORT}
 
 
 def test_a_domain_the_provider_has_not_verified_waits_for_dns(proofs: Checklist) -> None:
     row = of(proofs, "unverified")["relay.sender"]
     assert (row.status, row.waits_for) == (Status.PENDING, "04-dns")
     assert "The unverified.example domain is not verified" in row.observed
+
+
+def test_a_relay_that_knows_us_by_our_address_needs_no_login(proofs: Checklist) -> None:
+    found = of(proofs, ALLOWED)
+    assert {row.status for row in found.values()} == {Status.PASS}
+    assert found["relay.sender"].observed.startswith("250")
 
 
 def test_any_legal_password_logs_in(proofs: Checklist) -> None:
