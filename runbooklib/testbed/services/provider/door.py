@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import cast
@@ -40,7 +41,7 @@ class Door(Milter.Base):  # type: ignore[misc]  # pymilter is in the container
         return self._answer(refusal)
 
     def header(self, name: str, value: str) -> int:
-        self.headers.append((name, value))
+        self.headers.append((name, re.sub(r"\r?\n(?=[ \t])", "", value).strip()))  # RFC 5322 2.2.3
         return int(Milter.CONTINUE)
 
     def eom(self) -> int:
