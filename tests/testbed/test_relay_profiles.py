@@ -23,7 +23,7 @@ import yaml
 from rehearsal import HERE, PUT_BACK, Ran, Rehearsal
 from rehearsed import Rehearsed, message
 
-from runbooklib import params, relays, servers, zone
+from runbooklib import params, records, relays, servers, zone
 from runbooklib.params import Site
 from runbooklib.results import Status
 from runbooklib.servers import retired
@@ -160,6 +160,18 @@ def test_the_switch_waits_for_dns_and_provider_and_loses_no_message(moved: Rehea
     assert RESEND not in ways[0]
     assert RESEND in ways[1]
     assert SMARTHOST not in ways[1]
+
+
+@pytest.mark.usefixtures("moved")
+def test_a_second_walk_has_nothing_to_do(switched: Switched) -> None:
+    site = switched.site
+    accounts, have = relays.observe(site), servers.routes(site)
+    assert not relays.plan(site, accounts)
+    proofs = relays.prove(site, have.current, accounts)
+    null = relays.null_way(site, proofs, have.null)
+    assert not servers.plan_routes(site, have, proofs, null, relays.leaving(site, have.current))
+    want = records.desired(site, servers.records(site), relays.records(site, accounts))
+    assert not records.diff(want, zone.observe(site, want))
 
 
 @pytest.mark.usefixtures("switched")
