@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sites import given as params_given
 from sites import make
 
@@ -311,3 +313,27 @@ def test_what_is_remembered_of_relays_stays() -> None:
     have = written(deployed("mail", "s2"), layout.RETIRED, retired.text([relay]))
     after = applied(have, plan(site("s2"), have, shown("s2")))
     assert {e.kind for e in rotation.remembered(after)} == {"key", "relay"}
+
+
+SELECTORS = st.sampled_from(["mail", "s2", "s3"])
+STEPS = st.tuples(SELECTORS, st.sets(SELECTORS), st.integers(40, 60), st.integers(0, 9))
+
+
+@given(st.lists(STEPS, max_size=8))
+def test_whatever_happens_no_key_signs_that_the_world_does_not_know(
+    steps: list[tuple[str, set[str], int, int]],
+) -> None:
+    """Each step: params name a selector, DNS shows some of the keys, a walk is cut off somewhere, days pass."""
+    have, now = deployed("mail"), NOW
+    for selector, asked, cut_off_after, days in steps:
+        now += timedelta(days=days)
+        published = {s for _, s in have.keys if s in asked}
+        before, seen = have.signs(DOMAIN), shown(*sorted(published))
+        walk = plan(site(selector), have, seen, now)
+        have = have if walk.refusals else applied(have, walk, until=cut_off_after)
+        assert have.signs(DOMAIN) in {before, *published}
+        assert renewed(have).signs(DOMAIN) in {before, *published}, "a container made anew for another reason"
+        assert (DOMAIN, have.signs(DOMAIN)) in have.keys, "a key that signs is never taken away"
+        if not walk.refusals:
+            whole = applied(have, plan(site(selector), have, seen, now))
+            assert not plan(site(selector), whole, seen, now), "nothing is changed twice"
