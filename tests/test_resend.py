@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from doubles import KEY, MANAGING, SENDING, Double, resend_state, running
@@ -109,11 +111,16 @@ def test_every_bad_answer_has_its_own_error(
     assert MANAGING not in str(raised.value)
 
 
-def test_an_answer_that_repeats_the_key_shows_its_reference_only(resend: Double) -> None:
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 422, 429])
+@pytest.mark.parametrize("written", [MANAGING, quote(MANAGING), b64encode(MANAGING.encode()).decode()])
+def test_an_answer_that_repeats_the_key_shows_its_reference_only(resend: Double, status: int, written: str) -> None:
     here = site(resend)
-    resend.fault(status=403, body={"name": "x", "message": f"key {MANAGING} may not"}, times=9, path="/domains")
-    shown = str(relays.account_checks(here, relays.observe(here)))
-    assert MANAGING not in shown
+    body = {"name": "refused", "message": f"the key {written} may not"}
+    resend.fault(method="GET", path="/domains", status=status, body=body, times=9)
+    accounts = relays.observe(here)
+    checks = relays.account_checks(here, accounts)
+    shown = f"{accounts} {accounts!r} {checks} {checks.data()} {relays.confirm(here, accounts, apply=True, wait=0)}"
+    assert written not in shown
     assert "env:RESEND_ADMIN_KEY" in shown
 
 
@@ -230,6 +237,12 @@ def test_the_three_cnames_are_wanted_without_final_dots() -> None:
     assert [(w.name, w.type, w.values) for w in wanted] == [
         (f"{s}._domainkey.{DOMAIN}", "CNAME", (f"{s}.dkim.amazonses.com",)) for s in "abc"
     ]
+
+
+def test_the_domain_s_own_mx_is_never_the_provider_s() -> None:
+    old = record("SPF", "news", "MX", "feedback-smtp.us-east-1.amazonses.com", 10)
+    with pytest.raises(ConflictError, match="custom return path"):
+        list(told.by_resend("resend", "news.lantern.example", (old,)))
 
 
 @pytest.mark.parametrize("value", ['"v=spf1 include:amazonses.com ~all"', "v=spf1 include:amazonses.com ~all"])

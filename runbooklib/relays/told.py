@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from runbooklib import spf
 from runbooklib.records import TTL, TagError, Wanted, dkim_key
 from runbooklib.relays import mxroute, resend
-from runbooklib.relays.calls import MalformedError
+from runbooklib.relays.calls import ConflictError, MalformedError
 
 STAGE = "02-relay"
 QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -45,7 +45,7 @@ def unquoted(value: str) -> str:
 def by_resend(relay: str, domain: str, records: tuple[resend.Record, ...]) -> Iterator[Wanted]:
     """What sending through Resend needs.
 
-    Raises MalformedError for a value that no zone could hold in that place.
+    Raises MalformedError for a value that no zone could hold there, ConflictError where it wants the domain's own MX.
     """
     for record in records:
         if record.purpose not in NEEDED:
@@ -54,11 +54,18 @@ def by_resend(relay: str, domain: str, records: tuple[resend.Record, ...]) -> It
         if record.purpose == "DKIM":
             yield _key(relay, domain, name, record.type, record.value)
         elif record.type == "MX":
-            target = f"{record.priority or 10} {_name(record.value)}"
-            yield Wanted(name, "MX", (target,), TTL, f"bounces of {relay} return to it", "RFC 5321 4.4", STAGE)
+            yield _bounces_to(relay, domain, name, record)
         else:
             why = PATH_WHY.format(relay=relay, name=name, domain=domain)
             yield Wanted(name, "TXT", (_spf(record.value),), TTL, why, "RFC 7208 2.4", STAGE)
+
+
+def _bounces_to(relay: str, domain: str, name: str, record: resend.Record) -> Wanted:
+    if name == domain:  # domains added before there were return paths
+        said = f"{relay} wants the MX of {domain}, which is this server's: remove it there and add it again"
+        raise ConflictError(f"{said}, with a custom return path")
+    target = f"{record.priority or 10} {_name(record.value)}"
+    return Wanted(name, "MX", (target,), TTL, f"bounces of {relay} return to it", "RFC 5321 4.4", STAGE)
 
 
 def unneeded(records: tuple[resend.Record, ...]) -> Iterator[str]:
