@@ -295,8 +295,8 @@ def test_why_a_sender_is_refused(said: str, status: Status, waits_for: str, fix:
     ("answers", "status", "takes"),
     [
         ([OK, OK, OK], Status.PASS, True),
-        (["501 Invalid MAIL FROM address provided", OK], Status.WARN, False),
-        ([OK, "550 5.7.1 no bounces here", OK], Status.WARN, False),
+        (["501 Invalid MAIL FROM address provided", OK], Status.PASS, False),
+        ([OK, "550 5.7.1 no bounces here", OK], Status.PASS, False),
         (["451 4.7.1 later", OK], Status.UNKNOWN, None),
         ([], Status.UNKNOWN, None),
     ],
