@@ -78,6 +78,7 @@ REASONS = (
         r"^53[05]|authentication (is )?required", "the relay wants a login: name username and password", Status.FAIL
     ),
 )
+REFUSED = "refused"
 OTHERWISE = _reason("", "the relay's answer says why")
 
 
