@@ -126,6 +126,8 @@ IP = Annotated[Text, AfterValidator(_any_ip)]
 HostName = Annotated[Text, AfterValidator(_host)]
 Fingerprint = Annotated[Text, AfterValidator(_fingerprint)]
 Reference = Annotated[Secret, BeforeValidator(_secret), PlainSerializer(str)]
+
+
 def _mechanisms(value: str) -> str:
     try:
         record = spf.of(value.split(), "")

@@ -143,7 +143,7 @@ def _commands(site: Site) -> dict[str, str]:
         "image": f"docker image inspect -f '{{{{.Id}}}}' {site.mail.image}",
         "mailboxes": f"cut -d'|' -f1 {here}/{layout.ACCOUNTS}",
         "folders": f"cd {here} && ls -d {' '.join(FOLDERS)}",
-        "redirects": f"cd {here} && for f in {SIEVE}; do test -f \"$f\" && grep -h redirect \"$f\"; done; true",
+        "redirects": f'cd {here} && for f in {SIEVE}; do test -f "$f" && grep -h redirect "$f"; done; true',
         "keys": f"cd {here}/config/opendkim/keys && grep -H '' */*.txt",
         "on disk": f"cd {here}/config/opendkim/keys && sha256sum */*.private",
         "live": f"docker exec {name} sh -c 'cd /etc/opendkim/keys && sha256sum */*.private'",
