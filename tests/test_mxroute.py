@@ -12,7 +12,7 @@ from sites import make
 from runbooklib import credentials, records, relays
 from runbooklib.credentials import Secret
 from runbooklib.host import Host
-from runbooklib.params import Site
+from runbooklib.params import ParamsError, Site
 from runbooklib.relays.calls import (
     Api,
     ConflictError,
@@ -128,10 +128,10 @@ def test_server_user_and_key_belong_together(mxroute: Double, wrong: dict[str, s
     assert "Invalid API credentials" in check.observed
 
 
-def test_a_key_without_the_panel_s_user_is_said_before_anything_is_asked(mxroute: Double) -> None:
-    here = site(mxroute, relay={"api_user": None})
-    check = row(relays.account_checks(here, relays.observe(here)), "relay.api mxroute")
-    assert (check.status, mxroute.server.seen) == (Status.FAIL, [])
+@pytest.mark.parametrize("missing", ["api_user", "api_key"])
+def test_key_and_panel_user_are_refused_apart(mxroute: Double, missing: str) -> None:
+    with pytest.raises(ParamsError, match="api_user, the panel's user, and api_key together"):
+        site(mxroute, relay={missing: None})
 
 
 def test_the_whole_way_of_a_new_domain(mxroute: Double) -> None:

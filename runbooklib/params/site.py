@@ -191,6 +191,8 @@ class Relay(Model):
             raise refuse("host", f"{self.provider} needs host, the server name from its welcome mail")
         if (self.username is None) != (self.password is None):
             raise refuse("login", "expected username and password together, or neither")
+        if self.provider == "mxroute" and (self.api_user is None) != (self.api_key is None):
+            raise refuse("api", "expected api_user, the panel's user, and api_key together, or neither")
         if self.username and (":" in self.username or self.username != self.username.strip()):
             raise refuse("login", "Postfix cannot hold a user name with a colon or outer blanks in its login map")
         if self.mode == "implicit" and self.port not in IMPLICIT_TLS and self.tls is None:

@@ -177,10 +177,6 @@ def _mxroute(site: Site, name: str, relay: Relay) -> Found:
     """The customer's account at MXRoute."""
     if relay.api_key is None:
         return _unasked(site, name), []
-    if relay.api_user is None:
-        fix = f"name the panel's user in relays.{name}.api_user: panel.mxroute.com shows it beside the key"
-        problem = Check(f"relay.api {name}", Status.FAIL, "api_key and api_user", "api_user is missing", fix)
-        return _unasked(site, name, problem), []
     try:
         customer = Mxroute.of(relay, relay.api_key)
         listed = customer.domains()
