@@ -12,7 +12,7 @@ from email.message import EmailMessage
 
 import pytest
 import rehearsal
-from rehearsal import DEPLOYED, Rehearsal
+from rehearsal import PUT_BACK, Rehearsal
 from rehearsed import Rehearsed, message
 
 from runbooklib import host, params, servers
@@ -71,7 +71,7 @@ def forwarding(testbed: Rehearsed, rehearsal: Rehearsal) -> Iterator[Rehearsed]:
             yield testbed
         finally:
             world.up(testbed.root, print)
-            snapshots.reset(testbed.root, DEPLOYED)
+            testbed.ssh(PUT_BACK)
             snapshots.reset_zone(testbed.root, before)
 
 
