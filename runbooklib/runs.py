@@ -9,6 +9,7 @@ import os
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -24,6 +25,7 @@ ID = "%Y%m%dT%H%M%SZ"
 KERNEL = "python3"
 PASSED = {Status.PASS, Status.WARN}
 COMPLETED, SECRETS = "run.stage.completed", "run.archive.secrets"
+MOST_WALKS = 4  # of one stage in one run
 VERDICT = "the stage reaches its verdict"
 
 
@@ -191,7 +193,8 @@ def execute(place: Place, given: Mapping[str, Any], stages: Sequence[Stage], out
                 place = place.told(walks=(*place.run.walks, walk))
                 if walk.interrupted or (walk.raised and place.run.apply):
                     break
-                waiting = [*_again(place.run, stages, stage), *waiting]
+                again = _again(place.run, stages, stage)
+                waiting = [*again, *(s for s in waiting if s not in again)]
     finally:
         kernel.dismiss()
     return place.told(ended=_iso(datetime.now(UTC)))
@@ -209,10 +212,15 @@ def _done(place: Place, stage: Stage) -> bool:
 
 
 def _again(run: Run, stages: Sequence[Stage], now: Stage) -> list[Stage]:
-    """The earlier stages that waited for the one just walked; an unapplied run changes nothing to wait for."""
+    """The earlier stages that waited for the one just walked; an unapplied run changes nothing to wait for.
+
+    Two stages that wait for each other take turns, but not for ever.
+    """
     if not run.apply or run.last[now.name].raised:
         return []
-    return [s for s in stages if s.name != now.name and s.name in run.last and run.last[s.name].waits_for(now.name)]
+    walked = Counter(w.stage for w in run.walks)
+    others = (s for s in stages if s.name != now.name and s.name in run.last)
+    return [s for s in others if run.last[s.name].waits_for(now.name) and walked[s.name] < MOST_WALKS]
 
 
 def _walk(place: Place, given: Mapping[str, Any], stage: Stage, out: TextIO) -> Walk:

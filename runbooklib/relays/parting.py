@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 
 from runbooklib.params import Domain, Site
+from runbooklib.relays.observing import observe
 from runbooklib.relays.wanted import records
 from runbooklib.servers import nexthops
 from runbooklib.servers.retired import RELAY, Retired
@@ -26,7 +27,8 @@ def _left(site: Site, domain: Domain, hop: str) -> Iterator[Retired]:
         return
     relay, now = site.relays[old], datetime.now(UTC).replace(microsecond=0)
     kept = {(w.name, w.type) for w in records(_only(site, domain))}
-    gone = [w for w in records(_only(site, domain.model_copy(update={"relay": old}))) if (w.name, w.type) not in kept]
+    before = _only(site, domain.model_copy(update={"relay": old}))
+    gone = [w for w in records(before, observe(before)) if (w.name, w.type) not in kept]
     standing = new.spf.split() if new and new.spf else ()
     spf = () if relay.return_path else tuple(t for t in (relay.spf or "").split() if t not in standing)
     told = tuple((w.name, w.type, *w.values) for w in gone)

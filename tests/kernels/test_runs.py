@@ -58,6 +58,15 @@ def checks(place: runs.Place) -> dict[str, Any]:
     return told
 
 
+def test_stages_that_wait_for_each_other_do_not_take_turns_for_ever(project: Project) -> None:
+    project.stage("01-relay", {"site": LOAD, "done": gate("r", "PENDING", waits_for="02-dns")})
+    project.stage("02-dns", {"site": LOAD, "done": gate("d", "PENDING", waits_for="01-relay")}, ["relay"])
+    told = checks(execute(project, apply=True))
+    walks = [s["stage"] for s in told["stages"]]
+    assert walks == ["01-relay", "02-dns"] * 4
+    assert told["status"] == "pending"
+
+
 def test_an_applied_run_walks_every_stage_and_once_more_the_one_that_waited(project: Project) -> None:
     project.stage("01-relay", {"site": LOAD, "done": waiting_for("02-dns")})
     project.stage(
