@@ -34,7 +34,7 @@ dpkg-query -W -f '${{Package}} ${{Version}}\\n'
 
 KEEP = f"docker stop -t 5 mailserver && tar -C {HERE} -cpf {KEPT} . && docker start mailserver"
 # The mail server alone, in a third of the time that the whole server takes from its snapshot.
-PUT_BACK = f"""docker rm -f mailserver; rm -rf {HERE}/* && tar -C {HERE} -xpf {KEPT} &&
+PUT_BACK = f"""docker rm -f mailserver; mkdir -p {HERE} && rm -rf {HERE}/* && tar -C {HERE} -xpf {KEPT} &&
 docker compose -f {HERE}/compose.yaml up -d --quiet-pull"""
 
 
