@@ -164,6 +164,7 @@ def test_when_every_resolver_shows_it_the_signer_changes_over_and_the_old_key_is
     have, seen = deployed("mail", "s2"), shown("s2")
     switch = plan(site("s2"), have, seen)
     assert targets(switch) == [layout.RETIRED, layout.SIGNING_TABLE, "container mailserver"]
+    assert next(iter(switch)).after == f"mail._domainkey.{DOMAIN} is kept until 2026-11-28 23:00Z"
     after = applied(have, switch)
     assert after.signs(DOMAIN) == "s2"
     assert after.text(layout.SIGNING_TABLE) == f"*@{DOMAIN} s2._domainkey.{DOMAIN}\n"
@@ -228,6 +229,7 @@ def test_going_back_within_the_time_signs_with_the_old_key_again() -> None:
     have, seen = rotated(), shown("s2", "mail")
     back = plan(site("mail"), have, seen)
     assert not back.refusals
+    assert f"mail._domainkey.{DOMAIN} signs again" in next(iter(back)).after
     after = applied(have, back)
     assert after.signs(DOMAIN) == "mail"
     assert [e.selector for e in rotation.remembered(after)] == ["s2"]

@@ -124,7 +124,7 @@ def plan(site: Site, have: State, seen: Observed | None, now: datetime | None = 
     over = [e for e in before if _over(e, steps, now)]
     changes = [
         *(dms.make_key(site, have, t.domain) for t in steps if not t.made),
-        *_memory(site, have, _entries(have, before, steps, now)),
+        *_memory(site, have, before, _entries(have, before, steps, now)),
         *_tables(site, have, steps, over),
         *_container(site, have, steps),
         *(_removal(site, e) for e in over if (e.domain, e.selector) in have.keys),
@@ -170,10 +170,17 @@ def _entries(have: State, before: Iterable[Retired], steps: Iterable[Turn], now:
     return tuple(entries.values())
 
 
-def _memory(site: Site, have: State, entries: Iterable[Retired]) -> list[Change]:
+def _memory(site: Site, have: State, before: Iterable[Retired], entries: Iterable[Retired]) -> list[Change]:
     """Written before the signer changes over: cut off in between, the next walk still knows the old key."""
+    known, kept = set(before), set(entries)
+    said = [f"{record_name(e.domain, e.selector)} is kept until {e.until:%Y-%m-%d %H:%MZ}" for e in kept - known]
+    said += [f"{record_name(e.domain, e.selector)} signs again" for e in known - kept if _back(e, kept)]
     why = "a key that is left stays for as long as mail signed with it may be on its way"
-    return _file(site, have, layout.RETIRED, retired.text(entries), REMEMBER, why)
+    return _file(site, have, layout.RETIRED, retired.text(entries), REMEMBER, why, "\n".join(sorted(said)))
+
+
+def _back(entry: Retired, kept: Iterable[Retired]) -> bool:
+    return entry.key not in {e.key for e in kept}
 
 
 def _tables(site: Site, have: State, steps: Iterable[Turn], over: Iterable[Retired]) -> Iterator[Change]:
@@ -196,15 +203,14 @@ def _tables(site: Site, have: State, steps: Iterable[Turn], over: Iterable[Retir
         yield from _file(site, have, relative, text, TABLES, why) if text != left else []
 
 
-def _file(site: Site, have: State, relative: str, text: str, order: int, why: str) -> list[Change]:
+def _file(site: Site, have: State, relative: str, text: str, order: int, why: str, said: str = "") -> list[Change]:
     old = have.text(relative)
     if text == (old or ""):
         return []
     target, content = dms.path(site, relative), text.encode()
     before = "absent" if old is None else f"{len(old.splitlines())} lines"
-    return [
-        FileChange(order, target, before, layout.difference(old, text) or "empty", why, path=target, content=content)
-    ]
+    after = said or layout.difference(old, text) or "empty"
+    return [FileChange(order, target, before, after, why, path=target, content=content)]
 
 
 def _container(site: Site, have: State, steps: Iterable[Turn]) -> list[Change]:
