@@ -85,6 +85,12 @@ def test_a_switch_settles(sites: tuple[Site, Site]) -> None:
     assert not dms.plan(sites[1], after)
 
 
+def test_the_order_of_relays_in_params_means_nothing(sites: tuple[Site, Site]) -> None:
+    after = applied(sites[1], sending(sites[0]), switch(sites))
+    turned = sites[1].model_copy(update={"relays": dict(reversed(sites[1].relays.items()))})
+    assert not switching.plan(turned, Standing(after, {"lantern.example": NEW}, NEW), "harbour", {}, ())
+
+
 def test_the_old_login_and_policy_stay_for_their_time(sites: tuple[Site, Site]) -> None:
     after = applied(sites[1], sending(sites[0]), switch(sites))
     assert OLD in (after.text(layout.MAIN_CF) or "")

@@ -145,11 +145,14 @@ def _retired(site: Site, have: Standing, staying: Mapping[str, str], leaving: It
 
 
 def _in_play(site: Site, have: Standing, routes: nexthops.Routes, entries: Iterable[Retired]) -> dict[str, Relay]:
-    """The relays that need a policy and a login: those of a route, and those retired that something may still need."""
+    """The relays that need a policy and a login: those of a route, and those retired that something may still need.
+
+    By name: in another order they would be another text, and a new container.
+    """
     named = {route.by for route in (*routes.each, routes.rest)}
     now = datetime.now(UTC)
     named |= {e.relay for e in entries if e.kind == retired.RELAY and not over(e, have.queued, now)}
-    return {name: relay for name, relay in site.relays.items() if name in named}
+    return {name: relay for name, relay in sorted(site.relays.items()) if name in named}
 
 
 def over(entry: Retired, queued: Iterable[Queued], now: datetime) -> bool:
