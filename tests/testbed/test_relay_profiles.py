@@ -193,6 +193,13 @@ def test_the_managing_key_is_in_no_byte_on_the_server(moved: Rehearsed) -> None:
     assert moved.ssh(f"printf %s '{moved.state.resend.api_key}' | {looked} || true").split() == []
 
 
+@pytest.mark.usefixtures("switched")
+def test_the_relays_login_is_in_no_process_s_arguments_or_environment(moved: Rehearsed) -> None:
+    told = moved.ssh("cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' || true")
+    assert f"DEFAULT_RELAY_HOST=[{RESEND}]:587" in told  # the mail server's own processes are among them
+    assert not [key for key in (moved.state.resend.password, moved.state.relay.password) if key in told]
+
+
 def test_back_is_the_same_with_the_old_params_and_queued_mail_follows(moved: Rehearsed, switched: Switched) -> None:
     given = switched.site.model_dump(mode="json", exclude_none=True)
     given["domains"][0]["relay"] = "smarthost"
