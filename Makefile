@@ -21,7 +21,10 @@ rehearse: .venv/installed
 
 # Two lanes side by side, as most of the tests in containers wait: the testbed's, and all others one after the other.
 test: check images
-	+$(MAKE) --no-print-directory --keep-going --jobs=2 --output-sync=line testbed others
+	$(SAY) 'The unit tests and those of the image run beside those of the testbed; what they said comes at the end'
+	+@log=$$(mktemp); $(MAKE) --no-print-directory others >$$log 2>&1 & others=$$!; \
+	$(MAKE) --no-print-directory testbed; status=$$?; \
+	wait $$others || status=$$?; cat $$log; rm $$log; exit $$status
 
 check: .venv/installed
 	$(SAY) 'Ruff and mypy'
