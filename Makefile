@@ -4,7 +4,7 @@
 # make bench      measures ours against the peers and prints the tables
 
 .DELETE_ON_ERROR:
-.PHONY: rehearse test check images testbed others unit fidelity notebook bench
+.PHONY: rehearse test check images deployed others unit bare notebook bench
 
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
 BIN := .venv/bin
@@ -19,11 +19,11 @@ rehearse: .venv/installed
 	$(SAY) 'Every stage against it, applied'
 	$(BIN)/runbook run params/rehearsal.yaml --apply
 
-# Two lanes side by side, as most of the tests in containers wait: the testbed's, and all others one after the other.
+# Two lanes side by side, as most of the tests in containers wait: those of a deployed server, and all others.
 test: check images
-	$(SAY) 'The unit tests and those of the image run beside those of the testbed; what they said comes at the end'
+	$(SAY) 'Beside the tests of a deployed server run all others; what those said comes at the end'
 	+@log=$$(mktemp); $(MAKE) --no-print-directory others >$$log 2>&1 & others=$$!; \
-	$(MAKE) --no-print-directory testbed; status=$$?; \
+	$(MAKE) --no-print-directory deployed; status=$$?; \
 	wait $$others || status=$$?; cat $$log; rm $$log; exit $$status
 
 check: .venv/installed
@@ -36,11 +36,11 @@ images: .venv/installed
 	$(SAY) 'Docker Engine and the images of the tests, where they are missing'
 	$(BIN)/python -c 'from runbooklib.testbed import engine, world; world.prepare(engine.ensure(print), print)'
 
-testbed: images
-	$(SAY) 'Tests against the testbed'
-	$(BIN)/pytest tests/testbed -v
+deployed: images
+	$(SAY) 'Tests of a deployed server: the rehearsals, bad days, switches'
+	$(BIN)/pytest -m deployed -v
 
-others: unit fidelity
+others: unit bare
 
 unit: .venv/installed
 	$(SAY) 'Unit tests'
@@ -48,9 +48,9 @@ unit: .venv/installed
 	$(SAY) 'Tests with real kernels'
 	$(BIN)/pytest -m kernels -n 2 --dist worksteal
 
-fidelity: images unit
-	$(SAY) 'What the mail server image does, and the notebooks in JupyterLab'
-	$(BIN)/pytest tests/fidelity tests/jupyterlab -v
+bare: images unit
+	$(SAY) 'What the mail server image does, the notebooks in JupyterLab, the testbed itself'
+	$(BIN)/pytest -m 'testbed and not deployed' -v
 
 # Kernels talk over IPC: sockets in a folder that only this user can enter and that goes with JupyterLab.
 notebook: .venv/installed

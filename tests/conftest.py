@@ -52,6 +52,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(here).parts[0]
         if folder in MARKERS:
             item.add_marker(MARKERS[folder])
+        if "rehearsal" in getattr(item, "fixturenames", ()):
+            item.add_marker("deployed")
 
 
 @pytest.fixture(scope="session")
