@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import paramiko
 import pytest
@@ -87,6 +88,39 @@ def rows(here: Site, scripts: At) -> dict[str, Check]:
     seen = ports.survey(here.used_relays, dial_to(scripts), {HOST: "192.0.2.1"}, patience=0.5)
     found = proof.spoken(Known(here), "office", seen["office"])
     return {check.name.partition(" ")[0]: check for check in found}
+
+
+@dataclass
+class Moment:
+    """A server from which the first connection to 587 breaks off, or every one, and later ones reach the relay."""
+
+    relay: Script
+    trouble: Script
+    times: int
+    tried: int = 0
+
+    def facts(self, names: Mapping[str, str]) -> dict[str, Answer]:
+        return dict.fromkeys(names, Answer(0, "192.0.2.1 STREAM"))
+
+    def dial(self, address: str, port: int, timeout: float) -> socket.socket:
+        if port != 587:
+            raise ConnectionRefusedError(address)
+        self.tried += 1
+        at = self.trouble if self.tried <= self.times else self.relay
+        return endpoint.local_dial("127.0.0.1", at.port, timeout)
+
+
+@pytest.mark.parametrize(
+    ("times", "tried", "status"), [(1, 2, Status.PASS), (9, 2, Status.UNKNOWN)], ids=["once", "always"]
+)
+def test_a_relay_that_broke_off_is_asked_once_more(
+    authority: Authority, serve: Callable[..., At], times: int, tried: int, status: Status
+) -> None:
+    scripts = serve({587: TAKEN, 2525: []})
+    server = Moment(scripts[587], scripts[2525], times)
+    checks = proof.ask(Known(site(authority)), cast("Host", server), pause=0)
+    (row,) = [c for c in checks if c.name == "relay.port office"]
+    assert (server.tried, row.status) == (tried, status)
 
 
 def test_a_good_relay_is_asked_everything_and_sent_nothing(authority: Authority, serve: Callable[..., At]) -> None:

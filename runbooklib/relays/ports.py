@@ -52,6 +52,11 @@ class Attempt:
         return self.error is None
 
     @property
+    def silent(self) -> bool:
+        """Whether it took the connection and then said nothing to the end."""
+        return isinstance(self.error, GreetingError) and not self.error.code
+
+    @property
     def usual(self) -> bool:
         """Whether TLS begins as everybody else has it on this port."""
         return self.where.tls == _usual(self.where.port)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from dataclasses import dataclass, field
 from runbooklib import endpoint, host
 from runbooklib.endpoint import NameMissingError, ResolverError
 from runbooklib.host import Host
-from runbooklib.params import Site
+from runbooklib.params import Relay, Site
 from runbooklib.relays import egress, envelope, ports
 from runbooklib.relays.accounts import Accounts
 from runbooklib.relays.planning import login_to_come
@@ -18,6 +19,7 @@ from runbooklib.relays.ports import Survey
 from runbooklib.results import Check, Checklist, Status, passed
 
 NOBODY = Accounts()
+AGAIN_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -38,26 +40,45 @@ def prove(site: Site, current: Mapping[str, str], accounts: Accounts = NOBODY) -
     server = host.connect(site)
     with ThreadPoolExecutor() as pool:
         around = [pool.submit(look, site, server) for look in (egress.public_ipv4, egress.direct_25)]
-        relays = _relays(Known(site, current, accounts), server)
+        relays = ask(Known(site, current, accounts), server)
         checks = (*(future.result() for future in around), *relays)
     return Checklist("relays, seen from the server", checks)
 
 
-def _relays(known: Known, server: Host) -> list[Check]:
+def ask(known: Known, server: Host, pause: float = AGAIN_SECONDS) -> list[Check]:
+    """The rows of every relay; one that fell silent in the middle is asked once more, as that may be a moment's."""
     relays, addresses = known.site.used_relays, _addresses(known.site, server)
+    talks = _talks(known, server, relays, addresses)
+    silent = {name: relay for name, relay in relays.items() if talks[name].broke_off}
+    if silent:
+        time.sleep(pause)
+        talks |= _talks(known, server, silent, addresses)
+    return [check for name in relays for check in talks[name].rows]
+
+
+@dataclass(frozen=True)
+class Talk:
+    """What one relay was asked and answered."""
+
+    rows: tuple[Check, ...]
+    broke_off: bool = False
+
+
+def _talks(known: Known, server: Host, relays: Mapping[str, Relay], addresses: Mapping[str, str]) -> dict[str, Talk]:
     named = {name: relay for name, relay in relays.items() if relay.host in addresses}
     seen = ports.survey(named, server.dial, addresses) if named else {}
     with ThreadPoolExecutor(max(len(relays), 1)) as pool:  # a refusal may take its time, and holds up no other
-        rows = pool.map(lambda name: _rows(known, name, seen.get(name)), relays)
-        return [check for each in rows for check in each]
+        return dict(zip(relays, pool.map(lambda name: _talk(known, name, seen.get(name)), relays), strict=True))
 
 
-def _rows(known: Known, name: str, seen: Survey | None) -> list[Check]:
+def _talk(known: Known, name: str, seen: Survey | None) -> Talk:
     wanted = known.site.relays[name].host or ""
     if seen is None:
-        return [_nameless(known.site, name, wanted)]
+        return Talk((_nameless(known.site, name, wanted),))
     resolved = passed(f"relay.name {name}", f"{wanted} resolves on the server", seen.address)
-    return [resolved, *spoken(known, name, seen)]
+    rows = (resolved, *spoken(known, name, seen))
+    unanswered = any(c.name == f"relay.login {name}" and c.status is Status.UNKNOWN for c in rows)
+    return Talk(rows, seen.wanted.silent or unanswered)
 
 
 def _addresses(site: Site, server: Host) -> dict[str, str]:

@@ -18,7 +18,7 @@ from runbooklib.servers.doors import planned, until_ready
 from runbooklib.servers.nexthops import DIRECT, Route, Routes, next_hop
 from runbooklib.servers.switching import Queued
 
-SENDERS, LOGINS = "/etc/postfix/relayhost_map", "/etc/postfix/sasl_passwd"  # where docker-mailserver puts its maps
+LOGINS = "/etc/postfix/sasl_passwd"  # where docker-mailserver puts what it made of the next one
 LOGIN_FILES = {"mode config": layout.LOGINS, "mode live": LOGINS}
 
 
@@ -210,19 +210,26 @@ def effective(site: Site) -> Effective:
 
 
 def _questions(hops: Sequence[str], senders: Sequence[str]) -> dict[str, str]:
-    """Each map is looked for first: postmap waits a second before it complains of one that is not there."""
     asked = {
         "relayhost": "postconf -h relayhost",
         "transport": "postconf -h default_transport",
         "mode live": f"stat -c %a {LOGINS}",
     }
-    ways = 'm=$(postconf -h sender_dependent_default_transport_maps); test -n "$m"'
-    policies = f'm=$(postconf -h smtp_tls_policy_maps); m=${{m% {nexthops.OPPORTUNISTIC}}}; test -n "$m"'
     for sender in senders:
-        asked[f"sender {sender}"] = f"test -f {SENDERS} && postmap -q '{sender}' texthash:{SENDERS}"
-        asked[f"transport {sender}"] = f"{ways} && postmap -q '{sender}' \"$m\""
+        asked[f"sender {sender}"] = _looked_up("sender_dependent_relayhost_maps", sender)
+        asked[f"transport {sender}"] = _looked_up("sender_dependent_default_transport_maps", sender)
     for key in (*senders, *hops):
-        asked[f"login {key}"] = f"test -f {LOGINS} && postmap -q '{key}' texthash:{LOGINS} | tr -d '\\n' | sha256sum"
+        asked[f"login {key}"] = f"{_looked_up('smtp_sasl_password_maps', key)} | tr -d '\\n' | sha256sum"
     for hop in hops:
-        asked[f"policy {hop}"] = f"{policies} && postmap -q '{hop}' \"$m\""
+        asked[f"policy {hop}"] = _looked_up("smtp_tls_policy_maps", hop)
     return asked
+
+
+def _looked_up(maps: str, key: str) -> str:
+    """What Postfix finds in the table it uses; postmap waits a second before it complains of a file that is not there.
+
+    The table of last resort behind the TLS policies is left out: what it says is said of everybody.
+    """
+    used = f"m=$(postconf -h {maps}); m=${{m% {nexthops.OPPORTUNISTIC}}}"
+    there = 'case "$m" in "") false;; texthash:*) test -f "${m#texthash:}";; esac'
+    return f"{used}; {there} && postmap -q '{key}' \"$m\""

@@ -19,6 +19,7 @@ from runbooklib.testbed import snapshots
 
 SiteOf = Callable[..., Site]
 FRIEND = "friend@stranger.example"
+SENDERS = "sender_dependent_relayhost_maps=texthash:/etc/postfix/relayhost_map"
 OUT = f"outbound lantern.example {FRIEND}"
 NOBODY = 250  # the last part of an address in the testbed's network that nobody has
 
@@ -191,8 +192,8 @@ FAULTS = (
     ),
     Fault(
         "relay-route",
-        f"{INSIDE} sh -c 'postconf -e relayhost= && postfix reload'",
-        f"{INSIDE} sh -c 'postconf -e relayhost=[smtp.relay.example]:587 && postfix reload'",
+        f"{INSIDE} sh -c 'postconf -e relayhost= sender_dependent_relayhost_maps= && postfix reload'",
+        f"{INSIDE} sh -c 'postconf -e relayhost=[smtp.relay.example]:587 {SENDERS} && postfix reload'",
     ),
     Fault(
         "open-relay",
