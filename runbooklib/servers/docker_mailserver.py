@@ -350,6 +350,19 @@ def files_changes(site: Site, have: State, want: Mapping[str, bytes], why: str =
     return changes
 
 
+def text_change(
+    site: Site, have: State, relative: str, text: str, order: int, why: str, said: str = ""
+) -> list[Change]:
+    """A change for a text file that differs; `said` tells what it means better than its lines do."""
+    old = have.text(relative)
+    if text == (old or ""):
+        return []
+    target = path(site, relative)
+    before = "absent" if old is None else f"{len(old.splitlines())} lines"
+    after = said or layout.difference(old, text) or "empty"
+    return [FileChange(order, target, before, after, why, path=target, content=text.encode())]
+
+
 def _refusals_read(have: State, want: Mapping[str, bytes]) -> list[Change]:
     """Postfix reads its texthash maps when it starts; a container that is made anew needs no telling."""
     if layout.REFUSE not in have.files or same(have, layout.REFUSE, want[layout.REFUSE], 0o644):

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from runbooklib.host import CommandChange, FileChange
+from runbooklib.host import CommandChange
 from runbooklib.params import Domain, Site
 from runbooklib.records import TTL, Answer, Desired, Observed, Wanted, compare
 from runbooklib.results import Change, Plan
@@ -176,7 +176,7 @@ def _memory(site: Site, have: State, before: Iterable[Retired], entries: Iterabl
     said = [f"{record_name(e.domain, e.selector)} is kept until {e.until:%Y-%m-%d %H:%MZ}" for e in kept - known]
     said += [f"{record_name(e.domain, e.selector)} signs again" for e in known - kept if _back(e, kept)]
     why = "a key that is left stays for as long as mail signed with it may be on its way"
-    return _file(site, have, layout.RETIRED, retired.text(entries), REMEMBER, why, "\n".join(sorted(said)))
+    return dms.text_change(site, have, layout.RETIRED, retired.text(entries), REMEMBER, why, "\n".join(sorted(said)))
 
 
 def _back(entry: Retired, kept: Iterable[Retired]) -> bool:
@@ -200,17 +200,7 @@ def _tables(site: Site, have: State, steps: Iterable[Turn], over: Iterable[Retir
         (layout.KEY_TABLE, want.keys, made.keys),
         (layout.SIGNING_TABLE, want.rows, made.rows),
     ):
-        yield from _file(site, have, relative, text, TABLES, why) if text != left else []
-
-
-def _file(site: Site, have: State, relative: str, text: str, order: int, why: str, said: str = "") -> list[Change]:
-    old = have.text(relative)
-    if text == (old or ""):
-        return []
-    target, content = dms.path(site, relative), text.encode()
-    before = "absent" if old is None else f"{len(old.splitlines())} lines"
-    after = said or layout.difference(old, text) or "empty"
-    return [FileChange(order, target, before, after, why, path=target, content=content)]
+        yield from dms.text_change(site, have, relative, text, TABLES, why) if text != left else []
 
 
 def _container(site: Site, have: State, steps: Iterable[Turn]) -> list[Change]:

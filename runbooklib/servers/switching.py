@@ -72,16 +72,16 @@ def _changes(
     state = have.state
     want = files(site, state, routes, relays)
     anew = dms.container_change(site, state, want)
-    senders = nexthops.sender_map(routes).encode()
+    senders = nexthops.sender_map(routes)
     yield from dms.files_changes(site, state, want, WHY)
-    yield from _file(site, state, layout.RETIRED, retired.text(entries).encode(), 20, RETIREMENT)
+    yield from dms.text_change(site, state, layout.RETIRED, retired.text(entries), 20, RETIREMENT)
     yield from _login(site, state, routes, relays)
     yield from _senders(site, state, senders, anew=bool(anew))
     yield from anew
     if have.queued:
         script = "until postqueue -f; do sleep 1; done"
         argv = ("docker", "exec", layout.CONTAINER, "timeout", "60", "sh", "-c", script)
-        moved = anew or not dms.same(state, layout.RELAY_MAP, senders, 0o644)
+        moved = anew or senders != (state.text(layout.RELAY_MAP) or "")
         before, why = f"{len(have.queued)} waiting", "queued mail follows the new routes"
         yield from [CommandChange(54, "queue", before, "tried again", why, argv=argv)] if moved else []
 
@@ -101,23 +101,13 @@ def files(site: Site, have: State, routes: nexthops.Routes, relays: Mapping[str,
     return dms.with_compose(site, have, texts | ({layout.RELAY_CA: ca} if ca else {}))
 
 
-def _file(site: Site, have: State, relative: str, content: bytes, order: int, why: str) -> list[Change]:
-    """A change for a file that differs; one that is wanted empty and is not there is left alone."""
-    if dms.same(have, relative, content, 0o644) or not (content or relative in have.files):
-        return []
-    target, old = dms.path(site, relative), have.text(relative)
-    before = "absent" if old is None else f"{len(old.splitlines())} lines"
-    after = layout.difference(old, content.decode()) or "empty"
-    return [FileChange(order, target, before, after, why, path=target, content=content)]
-
-
-def _senders(site: Site, have: State, content: bytes, *, anew: bool) -> list[Change]:
+def _senders(site: Site, have: State, text: str, *, anew: bool) -> list[Change]:
     """The sender map, which a running container takes up at once.
 
     Where the policies change too, it would do so before it knows them, and log in to whoever answers: it stops first.
     """
     why = "each domain leaves by its own relay (sender_dependent_relayhost_maps)"
-    changes = _file(site, have, layout.RELAY_MAP, content, 49 if anew else 23, why)
+    changes = dms.text_change(site, have, layout.RELAY_MAP, text, 49 if anew else 23, why)
     if changes and anew and have.container and have.container.state == "running":
         argv = ("docker", "compose", "-f", dms.path(site, layout.COMPOSE), "stop")
         reason = "no mail may leave by a new route before its TLS policy holds"
