@@ -53,8 +53,9 @@ class Attempt:
 
     @property
     def silent(self) -> bool:
-        """Whether it took the connection and then said nothing to the end."""
-        return isinstance(self.error, GreetingError) and not self.error.code
+        """Whether it took the connection and then said nothing to the end, or did not even take it."""
+        unheard = isinstance(self.error, GreetingError) and not self.error.code
+        return unheard or (isinstance(self.error, UnreachableError) and self.error.dropped)
 
     @property
     def usual(self) -> bool:
@@ -82,6 +83,12 @@ class Survey:
         rank = {port: place for place, port in enumerate(FAVOURED)}
         found = [a for a in self.others if a.open]
         return min(found, key=lambda a: rank.get(a.where.port, len(rank)), default=None)
+
+    @property
+    def silent(self) -> bool:
+        """Whether the wanted port fell silent, or no port of the relay was heard at all."""
+        greeted = isinstance(self.wanted.error, GreetingError)
+        return self.wanted.silent and (greeted or all(a.silent for a in self.others))
 
     @property
     def other_kind(self) -> bool:

@@ -19,7 +19,7 @@ from runbooklib.relays.ports import Survey
 from runbooklib.results import Check, Checklist, Status, passed
 
 NOBODY = Accounts()
-AGAIN_SECONDS = 2.0
+AGAIN_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def prove(site: Site, current: Mapping[str, str], accounts: Accounts = NOBODY) -
 
 
 def ask(known: Known, server: Host, pause: float = AGAIN_SECONDS) -> list[Check]:
-    """The rows of every relay; one that fell silent in the middle is asked once more, as that may be a moment's."""
+    """The rows of every relay; one that fell silent is asked once more: it may be a moment's trouble."""
     relays, addresses = known.site.used_relays, _addresses(known.site, server)
     talks = _talks(known, server, relays, addresses)
     silent = {name: relay for name, relay in relays.items() if talks[name].broke_off}
@@ -78,7 +78,7 @@ def _talk(known: Known, name: str, seen: Survey | None) -> Talk:
     resolved = passed(f"relay.name {name}", f"{wanted} resolves on the server", seen.address)
     rows = (resolved, *spoken(known, name, seen))
     unanswered = any(c.name == f"relay.login {name}" and c.status is Status.UNKNOWN for c in rows)
-    return Talk(rows, seen.wanted.silent or unanswered)
+    return Talk(rows, seen.silent or unanswered)
 
 
 def _addresses(site: Site, server: Host) -> dict[str, str]:

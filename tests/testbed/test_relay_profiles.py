@@ -204,8 +204,9 @@ def test_back_is_the_same_with_the_old_params_and_queued_mail_follows(moved: Reh
     given = switched.site.model_dump(mode="json", exclude_none=True)
     given["domains"][0]["relay"] = "smarthost"
     site = params.load(given)
-    wall = f"-d {moved.state.resend.ipv4} -p tcp -j REJECT --reject-with tcp-reset"
-    moved.ssh(f"iptables -I DOCKER-USER {wall}")
+    resend = {"iptables": moved.state.resend.ipv4, "ip6tables": moved.state.resend.ipv6}
+    wall = "; ".join(f"{t} {{}} FORWARD -d {ip} -p tcp -j REJECT --reject-with tcp-reset" for t, ip in resend.items())
+    moved.ssh(wall.format("-I", "-I"))
     try:
         submit(moved, "hi@lantern.example", "hi", "queued meanwhile")
         have = servers.routes(site)
@@ -219,7 +220,7 @@ def test_back_is_the_same_with_the_old_params_and_queued_mail_follows(moved: Reh
         assert verdict.require()["relay.route lantern.example"].status is Status.PASS
         assert SMARTHOST in hosts(moved.arrived("queued meanwhile"))
     finally:
-        moved.ssh(f"iptables -D DOCKER-USER {wall}")
+        moved.ssh(wall.format("-D", "-D"))
     (left,) = retired.parse(moved.ssh(f"cat {HERE}/config/runbook-retired.yaml"))
     assert left.relay == "resend"
 
