@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params" / "rehearsal.yaml"
 DEPLOYED = "deployed"
 HERE = "/opt/mail.lantern.example"
-KEPT = "/root/deployed.tar"
+KEPT = "/srv/deployed.tar"
 # Everything a run could touch; mail, logs, queue and what programs keep for themselves left out.
 FINGERPRINT = f"""
 find {HERE} /etc/docker /etc/apt /etc/rc2.d -type f -not -path '{HERE}/mail-*' -printf '%p %m %u:%g %T@ ' \\

@@ -96,6 +96,12 @@ class Rehearsed:
 
     def arrived(self, subject: str) -> EmailMessage:
         """The message with that subject in the stranger's mailbox, waited for."""
+        parsed = message_from_bytes(self.arrived_bytes(subject), policy=email.policy.default)
+        assert isinstance(parsed, EmailMessage)
+        return parsed
+
+    def arrived_bytes(self, subject: str) -> bytes:
+        """The same as it came."""
         until = time.monotonic() + ARRIVAL
         with self.imap() as client:
             while time.monotonic() < until:
@@ -104,9 +110,7 @@ class Rehearsed:
                 if found:
                     raw = client.fetch(found[-1], "(RFC822)")[1][0]
                     assert isinstance(raw, tuple)
-                    parsed = message_from_bytes(raw[1], policy=email.policy.default)
-                    assert isinstance(parsed, EmailMessage)
-                    return parsed
+                    return bytes(raw[1])
                 time.sleep(0.2)
         raise AssertionError(f"no message {subject!r} arrived within {ARRIVAL} s")
 

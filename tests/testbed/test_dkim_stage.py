@@ -148,15 +148,15 @@ def test_an_ed25519_key_is_refused_and_the_image_says_why(deployed: Rehearsed) -
 
 # Both keys in one signer, as RFC 8463 3 would have it, and a message to sign: OpenDKIM's own test mode (-t).
 BESIDE_RSA = """
-mkdir -p -m 700 /root/ed && cd /root/ed
+mkdir -p -m 700 /srv/ed && cd /srv/ed
 openssl genpkey -algorithm ed25519 -out ed.pem 2>/dev/null
 opendkim-genkey -s rsa -d a.example && chmod 600 *
-echo "ed a.example:ed:/root/ed/ed.pem" >keys
-echo "rsa a.example:rsa:/root/ed/rsa.private" >>keys
+echo "ed a.example:ed:/srv/ed/ed.pem" >keys
+echo "rsa a.example:rsa:/srv/ed/rsa.private" >>keys
 echo "*@a.example ed" >rows
 echo "*@a.example rsa" >>rows
-printf "KeyTable file:/root/ed/keys\\nSigningTable refile:/root/ed/rows\\nMode s\\nMultipleSignatures yes\\n" >conf
+printf "KeyTable file:/srv/ed/keys\\nSigningTable refile:/srv/ed/rows\\nMode s\\nMultipleSignatures yes\\n" >conf
 printf "From: x@a.example\\r\\nSubject: two keys\\r\\n\\r\\nhello\\r\\n" >letter
 opendkim -x conf -t letter -vvv
-rm -r /root/ed
+rm -r /srv/ed
 """

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from email.utils import format_datetime, localtime
 
 import dkim
 import pytest
 from letters import key
-from rehearsed import ARRIVAL, Rehearsed
+from rehearsed import Rehearsed
 from test_relays_of_the_testbed import AUTHOR, FRIEND, VERIFIED, session, teach
 
 from runbooklib.delivery import signatures, survival
@@ -35,24 +34,10 @@ def came_through(ses: Rehearsed, subject: str, headers: list[bytes]) -> Check:
     signature = dkim.sign(handed, b"mail", DOMAIN.encode(), key()[0], include_headers=headers)
     with session(ses, ses.state.resend, 587) as client:
         client.sendmail(AUTHOR, [FRIEND], signature + handed)
-    arrived = _bytes_of(ses, subject)
+    arrived = ses.arrived_bytes(subject)
     made = signatures.verify(arrived, Names.asked_of([ses.state.resolver.ipv4]).dkim_key)
     ours = next(s for s in made if s.selector == "mail")
     return survival.judge("outbound", handed, arrived, ours)
-
-
-def _bytes_of(ses: Rehearsed, subject: str) -> bytes:
-    until = time.monotonic() + ARRIVAL
-    with ses.imap() as client:
-        while time.monotonic() < until:
-            client.noop()
-            found = client.search(None, "SUBJECT", f'"{subject}"')[1][0].split()
-            if found:
-                raw = client.fetch(found[-1], "(RFC822)")[1][0]
-                assert isinstance(raw, tuple)
-                return bytes(raw[1])
-            time.sleep(0.2)
-    raise AssertionError(f"no message {subject!r} arrived within {ARRIVAL} s")
 
 
 def test_a_signature_that_leaves_out_what_is_rewritten_survives(ses: Rehearsed) -> None:
