@@ -168,7 +168,7 @@ def test_when_every_resolver_shows_it_the_signer_changes_over_and_the_old_key_is
     after = applied(have, switch)
     assert after.signs(DOMAIN) == "s2"
     assert after.text(layout.SIGNING_TABLE) == f"*@{DOMAIN} s2._domainkey.{DOMAIN}\n"
-    (entry,) = rotation.remembered(after)
+    (entry,) = after.retired
     assert (entry.selector, entry.since, entry.period, entry.public) == ("mail", NOW, "7d", public("mail"))
     assert not plan(site("s2"), after, seen)
     assert signing_status(site("s2"), after, seen)[:2] == (Status.PASS, "s2 signs")
@@ -182,7 +182,7 @@ def test_a_switch_cut_off_goes_on_where_it_was(cut_off_after: int) -> None:
     assert signing_status(site("s2"), half, seen)[0] is Status.FAIL
     done = applied(half, plan(site("s2"), half, seen))
     assert done.signs(DOMAIN) == "s2"
-    assert [e.selector for e in rotation.remembered(done)] == ["mail"]
+    assert [e.selector for e in done.retired] == ["mail"]
     assert not plan(site("s2"), done, seen)
 
 
@@ -193,7 +193,7 @@ def test_a_switch_cut_off_can_be_taken_back_too() -> None:
     assert targets(back) == [layout.RETIRED, layout.SIGNING_TABLE]
     after = applied(half, back)
     assert renewed(after).signs(DOMAIN) == "mail"
-    assert rotation.remembered(after) == ()
+    assert after.retired == ()
 
 
 def rotated() -> State:
@@ -232,7 +232,7 @@ def test_going_back_within_the_time_signs_with_the_old_key_again() -> None:
     assert f"mail._domainkey.{DOMAIN} signs again" in next(iter(back)).after
     after = applied(have, back)
     assert after.signs(DOMAIN) == "mail"
-    assert [e.selector for e in rotation.remembered(after)] == ["s2"]
+    assert [e.selector for e in after.retired] == ["s2"]
     assert not plan(site("mail"), after, seen)
 
 
@@ -252,7 +252,7 @@ def test_an_old_key_that_signs_still_is_not_refused_whatever_its_time() -> None:
     assert not plan(site("mail"), half, seen, NOW + timedelta(days=30)).refusals
     later = plan(site("s2"), half, seen, NOW + timedelta(days=30))
     assert "rm" not in {c.argv[0] for c in later if isinstance(c, CommandChange)}
-    (entry,) = rotation.remembered(applied(half, later))
+    (entry,) = applied(half, later).retired
     assert entry.since == NOW + timedelta(days=30), "its time begins when it stops signing"
 
 
@@ -314,7 +314,7 @@ def test_what_is_remembered_of_relays_stays() -> None:
     relay = retired.Retired(retired.RELAY, DOMAIN, NOW, relay="office")
     have = written(deployed("mail", "s2"), layout.RETIRED, retired.text([relay]))
     after = applied(have, plan(site("s2"), have, shown("s2")))
-    assert {e.kind for e in rotation.remembered(after)} == {"key", "relay"}
+    assert {e.kind for e in after.retired} == {"key", "relay"}
 
 
 SELECTORS = st.sampled_from(["mail", "s2", "s3"])

@@ -15,6 +15,7 @@ from runbooklib.host import HostError
 from runbooklib.params import Domain, Site
 from runbooklib.probes import inside, names, outside
 from runbooklib.results import RunbookError
+from runbooklib.servers.nexthops import next_hop
 
 BUDGET = 20.0  # seconds; what has not answered by then was not seen
 AT_ONCE = 24
@@ -70,7 +71,7 @@ def _expected(site: Site, domain: Domain) -> dict[str, Any]:
     relay = site.relay_of(domain)
     return {
         "name": domain.name,
-        "next_hop": f"[{relay.host}]:{relay.port}" if relay else "",
+        "next_hop": next_hop(relay) if relay else "",
         "spf": (relay.spf or "") if relay else "",
         "spf_at": names.judged_at(domain, relay),
     }

@@ -12,7 +12,6 @@ from runbooklib.results import Checklist, Outcome, Plan, Status
 from runbooklib.servers import docker_mailserver as dms
 from runbooklib.servers import doors, nexthops, retired, rotation, routing, signer, switching
 from runbooklib.servers.docker_mailserver import Server, State
-from runbooklib.servers.layout import RETIRED
 from runbooklib.servers.retired import Retired
 from runbooklib.servers.switching import Standing
 
@@ -66,8 +65,9 @@ def _waiting(site: Site, proofs: Checklist) -> dict[str, str]:
 
 def expired(site: Site) -> tuple[Retired, ...]:
     """The relays and keys that were left and that nothing needs any more."""
-    have, now = routes(site), datetime.now(UTC)
-    return tuple(e for e in retired.parse(have.state.text(RETIRED) or "") if switching.over(e, have.queued, now))
+    have, now = dms.observe(site), datetime.now(UTC)
+    queued = routing.queued(site) if have.container else ()
+    return tuple(e for e in have.retired if switching.over(e, queued, now))
 
 
 def unwanted(site: Site) -> tuple[Unwanted, ...]:

@@ -23,9 +23,10 @@ from runbooklib.params import Domain, Site
 from runbooklib.places import locate
 from runbooklib.records.texts import TagError
 from runbooklib.results import Change, Plan, RunbookError, Shown, Table
-from runbooklib.servers import engine, layout, quotas
+from runbooklib.servers import engine, layout, quotas, retired
 from runbooklib.servers.engine import Engine
 from runbooklib.servers.opendkim import Tables
+from runbooklib.servers.retired import Retired
 
 BOOTSTRAP = "01-bootstrap"
 TEXTS = (
@@ -92,6 +93,11 @@ class State(Shown):
     def text(self, path: str) -> str | None:
         """A file's text, None where there is no file."""
         return self.files[path].text if path in self.files else None
+
+    @property
+    def retired(self) -> tuple[Retired, ...]:
+        """The keys and relays that were left, as the server remembers them."""
+        return retired.parse(self.text(layout.RETIRED) or "")
 
     @property
     def tables(self) -> Tables:

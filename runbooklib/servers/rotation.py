@@ -88,7 +88,7 @@ def records(site: Site, have: State, now: datetime) -> Desired:
 
     Without a value where the key is not made yet.
     """
-    kept = [e for e in remembered(have) if e.kind == KEY and not e.due(now)]
+    kept = [e for e in have.retired if e.kind == KEY and not e.due(now)]
     found: dict[tuple[str, str], Wanted] = {}
     for domain in site.domains:
         older = [have.signs(domain.name), *(e.selector for e in kept if e.domain == domain.name)]
@@ -110,17 +110,12 @@ def _wanted(domain: str, selector: str, public: str) -> Wanted:
     )
 
 
-def remembered(have: State) -> tuple[Retired, ...]:
-    """What the server remembers as retired."""
-    return retired.parse(have.text(layout.RETIRED) or "")
-
-
 def plan(site: Site, have: State, seen: Observed | None, now: datetime | None = None) -> Plan:
     """Keys that are missing, the change to a key that is known by now, and the end of one whose time is over."""
     if have.container is None:
         return Plan(TITLE, held=f"known after {dms.BOOTSTRAP}")
     now = now or datetime.now(UTC)
-    steps, before = turns(site, have, seen), remembered(have)
+    steps, before = turns(site, have, seen), have.retired
     over = [e for e in before if _over(e, steps, now)]
     changes = [
         *(dms.make_key(site, have, t.domain) for t in steps if not t.made),
@@ -135,7 +130,7 @@ def plan(site: Site, have: State, seen: Observed | None, now: datetime | None = 
 def refusals(site: Site, have: State, now: datetime) -> dict[str, str]:
     """For each domain whose params no plan can carry out the reason."""
     said = {d.name: f"{d.name}: {ONE_ALGORITHM}" for d in site.domains if d.dkim.ed25519}
-    old = {(e.domain, e.selector): e for e in remembered(have) if e.kind == KEY}
+    old = {(e.domain, e.selector): e for e in have.retired if e.kind == KEY}
     for domain in site.domains:
         key = domain.name, domain.dkim.selector
         if key in have.private and key not in have.keys:

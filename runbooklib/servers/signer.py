@@ -149,7 +149,7 @@ def signing_row(turn: Turn, have: State) -> Check:
 
 def retired_rows(have: State, now: datetime) -> Iterator[Check]:
     """Until when each old key is kept, so that mail on its way verifies and going back is possible."""
-    for entry in rotation.remembered(have):
+    for entry in have.retired:
         if entry.kind != KEY or entry.due(now):
             continue
         until, there = f"{entry.until:%Y-%m-%d %H:%MZ}", (entry.domain, entry.selector) in have.keys

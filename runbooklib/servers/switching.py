@@ -130,7 +130,7 @@ def _retired(site: Site, have: Standing, staying: Mapping[str, str], leaving: It
     """What was retired before and is not in use again, and what is being left now."""
     in_use = {(d.name, d.relay) for d in site.domains if d.name not in staying}
     entries = {e.key: e for e in leaving if e.domain not in staying}
-    entries |= {e.key: e for e in retired.parse(have.state.text(layout.RETIRED) or "")}
+    entries |= {e.key: e for e in have.state.retired}
     return tuple(e for e in entries.values() if e.kind != retired.RELAY or (e.domain, e.relay) not in in_use)
 
 
