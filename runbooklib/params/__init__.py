@@ -1,5 +1,7 @@
 """The site: what a params file may say, checked all at once, secrets by reference only."""
 
+from runbooklib.params.mail import DOCKER_MAILSERVER, MAILCOW, POSTFIX, Mail, Tls
+from runbooklib.params.model import Model
 from runbooklib.params.reading import UNKNOWN_KEY, ParamsError, load, problems, read
 from runbooklib.params.site import (
     IMPLICIT_TLS,
@@ -8,9 +10,7 @@ from runbooklib.params.site import (
     Dns,
     Domain,
     Login,
-    Mail,
     Mailbox,
-    Model,
     Recipient,
     Relay,
     RelayDkim,
@@ -19,12 +19,14 @@ from runbooklib.params.site import (
     Site,
     Ssh,
     Test,
-    Tls,
     TsigKey,
 )
 
 __all__ = [
+    "DOCKER_MAILSERVER",
     "IMPLICIT_TLS",
+    "MAILCOW",
+    "POSTFIX",
     "UNKNOWN_KEY",
     "Dkim",
     "Dmarc",

@@ -8,18 +8,16 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from runbooklib.params import forwarding
 from runbooklib.params.fields import (
     IP,
     Address,
     Addresses,
-    Directory,
     Duration,
     Fingerprint,
     HostName,
-    ImageName,
     IPv4,
     IPv6,
     Mechanisms,
@@ -33,16 +31,13 @@ from runbooklib.params.fields import (
     matching,
     refuse,
 )
+from runbooklib.params.mail import DOCKER_MAILSERVER, MAILCOW, Mail
+from runbooklib.params.model import Model
 from runbooklib.results import Table
 
 SITE_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")  # becomes a folder's name
 IMPLICIT_TLS = {465, 2465}
-
-
-class Model(BaseModel):
-    """What all parts share: unknown keys refused, values frozen, no input in messages."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, arbitrary_types_allowed=True)
+MAILCOW_SELECTOR = "dkim"
 
 
 class Ssh(Model):
@@ -63,33 +58,12 @@ class Server(Model):
     ipv4: IPv4
     ipv6: IPv6 | None = None
 
-
-class Tls(Model):
-    """The server's certificate: files on this machine, uploaded."""
-
-    mode: Literal["manual"] = "manual"
-    certificate: Text  # PEM, full chain
-    key: Text
-    ca: Text | None = None  # PEM of a private CA that issued it; None: a public one
-
-
-class Mail(Model):
-    """The mail server program and where it lives on the server."""
-
-    server: Literal["docker-mailserver"] = "docker-mailserver"
-    image: ImageName = "ghcr.io/docker-mailserver/docker-mailserver:15.1.0"
-    directory: Directory
-    tls: Tls
-    filter: Literal["none", "dnsbl", "spamassassin"] = "none"  # what looks at inbound mail before it is accepted
-    message_size_limit: Annotated[int, Field(ge=1_000_000)] = 10_240_000  # bytes; larger ones are refused in SMTP
-
-    @field_validator("image")
+    @model_validator(mode="before")
     @classmethod
-    def _pinned(cls, image: str) -> str:
-        tag = image.rpartition("/")[2].partition(":")[2]
-        if not tag or tag.startswith(("latest", "edge")):
-            raise refuse("pinned", "expected an image pinned to a release such as …:15.1.0; latest and edge move")
-        return image
+    def _address(cls, given: Any) -> Any:
+        """SSH connects to the address of mail where nothing else is named."""
+        known = isinstance(given, Mapping) and "ipv4" in given
+        return {"host": given["ipv4"], **given} if known else given
 
 
 class Mailbox(Model):
@@ -294,11 +268,22 @@ class Site(Model):
     dns: Dns = Dns()
     test: Test = Test()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _selectors(cls, given: Any) -> Any:
+        """A mailcow makes a key by itself as it makes a domain, with a selector of its own choice."""
+        if not isinstance(given, Mapping) or not isinstance(given.get("mail"), Mapping):
+            return given
+        if given["mail"].get("server") != MAILCOW or not isinstance(given.get("domains"), list | tuple):
+            return given
+        return {**given, "domains": [_with_selector(domain) for domain in given["domains"]]}
+
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         host = self.server.hostname
         forwards = forwarding.problems(self.domains, self.relays, host)
         said = [*self._relay_problems(), *self._address_problems(), *forwards, *self._name_problems()]
+        said += self._server_problems()
         if said:
             raise refuse("site", "; ".join(said))
         return self
@@ -332,6 +317,24 @@ class Site(Model):
             # docker-mailserver lists its hostname in mydestination; the same name as a mail domain answers 550.
             host = self.server.hostname
             said.append(f"server.hostname: {host} is also a mail domain: name the host mail.{host}")
+        return said
+
+    def _server_problems(self) -> list[str]:
+        """What this mail server cannot do."""
+        server = self.mail.server
+        said = []
+        if server == MAILCOW:
+            said += [
+                f"relays.{name}: mailcow speaks no implicit TLS to a relay (port {relay.port}): use its STARTTLS port, "
+                "587, 2525 or 2587"
+                for name, relay in self.used_relays.items()
+                if relay.mode == "implicit"
+            ]
+        if server != DOCKER_MAILSERVER and self.forwards:
+            said.append(
+                f"domains: {', '.join(self.forwards)} lead out of the site; {server} sends that on under the author's "
+                "MAIL FROM, which no relay takes and whose SPF fails: let people fetch it, or use docker-mailserver"
+            )
         return said
 
     @property
@@ -390,6 +393,12 @@ class Site(Model):
         told = self.model_dump(mode="json", exclude_none=True)
         rows = [(path, value) for s in sections or tuple(told) for path, value in _leaves(s, told[s])]
         return Table(f"site {self.name}", ("param", "value"), tuple(rows))
+
+
+def _with_selector(domain: Any) -> Any:
+    if not isinstance(domain, Mapping) or not isinstance(domain.get("dkim", {}), Mapping):
+        return domain
+    return {**domain, "dkim": {"selector": MAILCOW_SELECTOR, **domain.get("dkim", {})}}
 
 
 def _leaves(path: str, node: Any) -> list[tuple[str, str]]:
