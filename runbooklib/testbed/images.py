@@ -48,6 +48,7 @@ class Recipe:
 
 SERVICES = Recipe("services", HERE / "services", "bookworm")
 SERVER = Recipe("server", HERE / "server", "trixie")
+SERVER_BOOKWORM = Recipe("server", HERE / "server", "bookworm")  # for Dovecot 2.3, which Ubuntu has until 24.04, too
 STANDIN = Recipe("stand-in", HERE / "standin", "bookworm")
 
 
@@ -65,8 +66,9 @@ def _build(engine: docker.DockerClient, tag: str, recipe: Recipe, say: Say) -> N
     say(f"building {tag}")
     now_and_then = seldom(say)
     last: list[str] = []
+    arguments = _proxies(engine) | {"RELEASE": recipe.base}
     events = engine.api.build(
-        path=str(recipe.folder), tag=tag, rm=True, decode=True, labels={LABEL: recipe.name}, buildargs=_proxies(engine)
+        path=str(recipe.folder), tag=tag, rm=True, decode=True, labels={LABEL: recipe.name}, buildargs=arguments
     )
     for event in events:
         line = str(event.get("stream") or event.get("error") or "").strip()

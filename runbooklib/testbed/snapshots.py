@@ -18,6 +18,7 @@ import dns.zone
 import docker
 from docker.errors import ContainerError, ImageNotFound
 
+from runbooklib.results import say
 from runbooklib.testbed import engine, hosts, images, world, zones
 from runbooklib.testbed.engine import TestbedError
 from runbooklib.testbed.hosts import VOLUMES, Plot
@@ -25,7 +26,8 @@ from runbooklib.testbed.state import Dns
 
 PROVIDERS = ("resend", "mxroute")
 PROVIDER_STATE = "/var/lib/provider/state.json"
-BARE = "bare"  # the server as it was rented
+BARE, BOOKWORM = "bare", "bare-bookworm"  # the server as it was rented: the usual release, or the one before
+RENTED = {BARE: images.SERVER, BOOKWORM: images.SERVER_BOOKWORM}
 STOP_SECONDS = 30  # the inner engine stops its containers first
 SIGNING = {dns.rdatatype.RRSIG, dns.rdatatype.NSEC, dns.rdatatype.DNSKEY, dns.rdatatype.SOA, dns.rdatatype.NS}
 
@@ -57,16 +59,21 @@ def reset(root: Path, name: str = BARE) -> None:
     folder = world.folder_of(root)
     with world.locked(folder):
         docker_engine, plot = engine.client(), world.plot_of(folder, world.required(folder))
-        image = images.SERVER.tag(docker_engine) if name == BARE else _image(plot, name)
+        image = _rented(docker_engine, name) if name in RENTED else _image(plot, name)
         _require(docker_engine, image, name)
         world.remove(docker_engine, plot.container("server"))
         for part in VOLUMES:
             docker_engine.volumes.get(plot.volume(part)).remove(force=True)
         world.create_volumes(docker_engine, plot)
-        if name != BARE:
+        if name not in RENTED:
             for part in VOLUMES:
                 _copy(docker_engine, plot, plot.volume(f"{part}.{name}"), plot.volume(part))
         hosts.await_answer(plot, "server", hosts.start(docker_engine, plot, "server", image))
+
+
+def _rented(docker_engine: docker.DockerClient, name: str) -> str:
+    """A bare server's image, made where nobody has needed it yet."""
+    return images.ensure(docker_engine, (RENTED[name],), say)[0]
 
 
 def _image(plot: Plot, name: str) -> str:
