@@ -1,0 +1,1 @@
+"""Postfix, Dovecot and OpenDKIM on the host itself, without containers."""
