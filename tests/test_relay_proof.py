@@ -21,13 +21,13 @@ from runbooklib.endpoint import (
     EndpointError,
     GreetingError,
     NoStartTlsError,
+    Reply,
     TlsError,
     UnreachableError,
 )
 from runbooklib.host import Answer, Host
 from runbooklib.params import Relay, Site
 from runbooklib.relays import egress, envelope, ports, proof
-from runbooklib.relays.envelope import Reply
 from runbooklib.relays.ports import Attempt, Survey
 from runbooklib.relays.proof import Known
 from runbooklib.results import Check, Checklist, Status
@@ -318,7 +318,7 @@ def test_a_relay_that_breaks_off_turns_red(
     ],
 )
 def test_why_a_sender_is_refused(said: str, status: Status, waits_for: str, fix: str) -> None:
-    row = envelope.judge("relay.sender x", "taken", Reply("MAIL FROM:<a@x>", int(said[:3]), said), "[old.example]:587")
+    row = endpoint.judge("relay.sender x", "taken", Reply("MAIL FROM:<a@x>", int(said[:3]), said), "[old.example]:587")
     assert (row.status, row.waits_for) == (status, waits_for)
     assert fix in row.fix
     assert row.fix.endswith("the route stays [old.example]:587")

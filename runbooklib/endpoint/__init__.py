@@ -30,11 +30,13 @@ from runbooklib.endpoint.errors import (
 )
 from runbooklib.endpoint.mailbox import imap, imap_login, leaving
 from runbooklib.endpoint.names import lookup, resolve, texts
+from runbooklib.endpoint.replies import SENDER, Reply, judge
 
 __all__ = [
     "HELO",
     "OK",
     "PERMANENT",
+    "SENDER",
     "SERVICE_READY",
     "TEMPORARY",
     "CertificateError",
@@ -45,6 +47,7 @@ __all__ = [
     "LoginError",
     "NameMissingError",
     "NoStartTlsError",
+    "Reply",
     "ResolverError",
     "Tls",
     "TlsError",
@@ -55,6 +58,7 @@ __all__ = [
     "first",
     "imap",
     "imap_login",
+    "judge",
     "leaving",
     "local_dial",
     "login",
