@@ -9,6 +9,7 @@ The error tree, drawn once:
     ├── TestbedMissingError  `testbed:` without a running testbed             (places)
     ├── ParamsError          everything wrong in a params file, at once       (params)
     ├── EndpointError        a service could not be spoken to                 (endpoint)
+    ├── HttpsError           an HTTP API gave no answer                       (https)
     ├── HostError            SSH: unreachable, refused, unknown key, command  (host)
     ├── ZoneError            a DNS server could not be asked or updated       (zone)
     ├── SpfError, TagError   a DNS text is not the record it claims to be     (spf, records)

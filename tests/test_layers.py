@@ -14,7 +14,7 @@ HOUSE = Path(runbooklib.__file__).parent
 # Each module may import what stands before it, in a lower layer or to its left; a package's own files each other.
 LAYERS = {
     0: ("results", "places", "credentials", "masking"),
-    1: ("spf", "params", "records", "signing", "authres", "maillog", "endpoint", "host", "diagnosis"),
+    1: ("spf", "params", "records", "signing", "authres", "maillog", "endpoint", "https", "host", "diagnosis"),
     2: ("servers", "relays", "zone", "delivery", "probes", "form", "standing"),
     3: ("lifeline", "kernel", "signature", "archive", "engine", "stages", "report", "runs", "testbed"),
     4: ("cli",),

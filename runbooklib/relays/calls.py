@@ -15,7 +15,6 @@ ProviderError
 
 from __future__ import annotations
 
-import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,15 +22,14 @@ from typing import Any, ClassVar
 
 import httpx
 
-from runbooklib import endpoint
-from runbooklib.credentials import mask
+from runbooklib import https
+from runbooklib.https import short
 from runbooklib.params import Relay
 from runbooklib.results import RunbookError, Status
 
 TIMEOUT = 15.0  # seconds for one answer
 PAUSES = (0.5, 1.5)  # seconds before a read is asked again
 LONGEST_WAIT = 60.0  # seconds; both providers count per second or per minute
-SHOWN = 200  # characters of a provider's own words
 
 
 class ProviderError(RunbookError):
@@ -117,9 +115,9 @@ class Api:
 
     def __post_init__(self) -> None:
         try:
-            self._trust = endpoint.context(self.ca)
-        except OSError as error:
-            raise UntrustedError(f"{self.ca} holds no certificate that can be read: {error.strerror}") from None
+            self._trust = https.trusting(self.ca)
+        except https.UntrustedError as error:
+            raise UntrustedError(str(error)) from None
         self._free = float("-inf")  # when the provider's window takes requests again
 
     def get(self, path: str, **query: str) -> Reply:
@@ -152,17 +150,14 @@ class Api:
         return _read(answer, f"{method} {path}")
 
     def _once(self, method: str, path: str, **what: Any) -> httpx.Response:
-        where = f"{method} {self.base}{path}"
         time.sleep(max(0.0, self._free - time.monotonic()))
+        url, timeout = f"{self.base}{path}", self.timeout
         try:
-            with httpx.Client(verify=self._trust, timeout=self.timeout, trust_env=not self.own) as client:
-                answer = client.request(method, f"{self.base}{path}", headers=dict(self.headers), **what)
-        except httpx.TimeoutException:
-            raise UnavailableError(f"{where}: no answer within {self.timeout:g} s") from None
-        except httpx.TransportError as error:
-            if _untrusted(error):
-                raise UntrustedError(f"{where}: certificate refused: {_short(str(error))}") from None
-            raise UnavailableError(f"{where}: {_short(str(error)) or type(error).__name__}") from None
+            answer = https.exchange(method, url, self._trust, timeout, self.headers, direct=self.own, **what)
+        except https.UntrustedError as error:
+            raise UntrustedError(str(error)) from None
+        except https.SilentError as error:
+            raise UnavailableError(str(error)) from None
         self._keep_pace(answer.headers)
         return answer
 
@@ -184,22 +179,6 @@ def _seconds(retry_after: str) -> float | None:
     return wait if wait <= LONGEST_WAIT else None
 
 
-def _untrusted(error: BaseException) -> bool:
-    """Whether a broken certificate stands somewhere behind an error."""
-    seen: BaseException | None = error
-    while seen is not None:
-        if isinstance(seen, ssl.SSLCertVerificationError):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return "CERTIFICATE_VERIFY_FAILED" in str(error)
-
-
-def _short(text: str) -> str:
-    """A provider's words in one line, without anything secret that it repeats."""
-    line = mask(" ".join("".join(c if c.isprintable() else " " for c in text).split()))
-    return line if len(line) <= SHOWN else line[: SHOWN - 1] + "…"
-
-
 def _read(answer: httpx.Response, where: str) -> Reply:
     body = _json(answer)
     if answer.is_success and body is not MALFORMED:
@@ -208,7 +187,7 @@ def _read(answer: httpx.Response, where: str) -> Reply:
         kind = answer.headers.get("content-type", "no content type").partition(";")[0]
         raise MalformedError(f"{where}: HTTP {answer.status_code} with {kind} that is no JSON")
     code, said = _told(body)
-    raise _error(answer.status_code, code, said)(f"{where}: HTTP {answer.status_code} {_short(f'{code} {said}')}")
+    raise _error(answer.status_code, code, said)(f"{where}: HTTP {answer.status_code} {short(f'{code} {said}')}")
 
 
 MALFORMED = object()
