@@ -14,6 +14,7 @@ The error tree, drawn once:
     ├── ZoneError            a DNS server could not be asked or updated       (zone)
     ├── SpfError, TagError   a DNS text is not the record it claims to be     (spf, records)
     ├── MaterialError        a file to be uploaded cannot be read             (servers)
+    ├── MailcowError         mailcow's API said no, or nothing usable         (servers)
     ├── RetiredError         what the server remembers cannot be read         (servers)
     ├── ProviderError        the API of a relay's provider said no, or nothing usable (relays)
     ├── DeliveryError        a message could not be handed over or fetched    (delivery)
