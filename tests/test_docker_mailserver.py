@@ -14,11 +14,11 @@ from sites import make
 from runbooklib.host import Answer, CommandChange, FileChange
 from runbooklib.params import Site
 from runbooklib.results import Plan
-from runbooklib.servers import docker_mailserver as dms
-from runbooklib.servers import layout, switching
-from runbooklib.servers.docker_mailserver import Container, FileFact, State
+from runbooklib.servers import materials
+from runbooklib.servers.docker_mailserver import bootstrap, layout, state, switching
+from runbooklib.servers.docker_mailserver.state import Container, FileFact, State
 from runbooklib.servers.engine import Engine
-from runbooklib.servers.switching import Standing
+from runbooklib.servers.standing import Standing
 
 BARE = State(Engine({"ID": "debian", "VERSION_ID": "13", "PRETTY_NAME": "Debian 13"}, systemd=True))
 READY = Engine(BARE.engine.os, systemd=True, version="28.0", installed=True, compose="2.35", enabled=True)
@@ -51,7 +51,7 @@ def applied(site: Site, have: State, plan: Plan) -> State:
     return State(
         engine=READY,
         files=files,
-        folders=frozenset(dms.FOLDERS),
+        folders=frozenset(state.FOLDERS),
         container=Container("c" * 64, site.mail.image, "running", "healthy", 0, label[1]),
         image=True,
         mailboxes=frozenset(site.mailboxes),
@@ -66,7 +66,7 @@ def routes(site: Site, have: State) -> Plan:
 
 
 def test_a_bare_server_gets_everything_in_an_order_that_works(site: Site) -> None:
-    targets = [c.target for c in dms.plan(site, BARE)]
+    targets = [c.target for c in bootstrap.plan(site, BARE)]
     wanted = [
         "Docker Engine",
         "Docker service",
@@ -81,12 +81,12 @@ def test_a_bare_server_gets_everything_in_an_order_that_works(site: Site) -> Non
 
 
 def test_a_server_that_has_it_needs_nothing(site: Site) -> None:
-    have = applied(site, BARE, dms.plan(site, BARE))
-    assert list(dms.plan(site, have)) == []
+    have = applied(site, BARE, bootstrap.plan(site, BARE))
+    assert list(bootstrap.plan(site, have)) == []
 
 
 def test_the_switch_to_the_relay_settles_and_01_leaves_it_alone(site: Site) -> None:
-    have = applied(site, BARE, dms.plan(site, BARE))
+    have = applied(site, BARE, bootstrap.plan(site, BARE))
     switch = routes(site, have)
     assert [c.target.rpartition("/")[2] for c in switch] == [
         "postfix-sasl-password.cf",
@@ -99,7 +99,7 @@ def test_the_switch_to_the_relay_settles_and_01_leaves_it_alone(site: Site) -> N
     ]
     after = applied(site, have, switch)
     assert not routes(site, after)
-    assert list(dms.plan(site, after)) == []
+    assert list(bootstrap.plan(site, after)) == []
 
 
 def test_a_relays_own_ca_makes_01_and_02_agree_on_the_container(site: Site, tmp_path: Path) -> None:
@@ -107,16 +107,16 @@ def test_a_relays_own_ca_makes_01_and_02_agree_on_the_container(site: Site, tmp_
     ca.write_text("CA")
     relays = {"office": site.relays["office"].model_copy(update={"ca": str(ca)})}
     private = site.model_copy(update={"relays": relays})
-    have = applied(private, BARE, dms.plan(private, BARE))
+    have = applied(private, BARE, bootstrap.plan(private, BARE))
     after = applied(private, have, routes(private, have))
     assert layout.RELAY_CA in after.files
-    assert not dms.plan(private, after)
+    assert not bootstrap.plan(private, after)
     assert not routes(private, after)
 
 
 def test_no_plan_shows_a_password(site: Site) -> None:
-    have = applied(site, BARE, dms.plan(site, BARE))
-    for plan in (dms.plan(site, BARE), routes(site, have)):
+    have = applied(site, BARE, bootstrap.plan(site, BARE))
+    for plan in (bootstrap.plan(site, BARE), routes(site, have)):
         shown = str(plan) + json.dumps(plan.data()) + repr(plan)
         assert "correct horse" not in shown
         assert "battery staple" not in shown
@@ -124,19 +124,19 @@ def test_no_plan_shows_a_password(site: Site) -> None:
 
 
 def test_logins_are_for_root_only(site: Site) -> None:
-    have = applied(site, BARE, dms.plan(site, BARE))
+    have = applied(site, BARE, bootstrap.plan(site, BARE))
     login = next(c for c in routes(site, have) if c.target.endswith(layout.LOGINS))
     assert isinstance(login, FileChange)
     assert login.mode == 0o600
 
 
 def test_a_mailbox_is_added_in_the_running_container_and_seeded_where_none_runs(site: Site) -> None:
-    have = applied(site, BARE, dms.plan(site, BARE))
+    have = applied(site, BARE, bootstrap.plan(site, BARE))
     lost = dataclasses.replace(have, mailboxes=frozenset())
-    (added,) = dms.plan(site, lost)
+    (added,) = bootstrap.plan(site, lost)
     assert isinstance(added, CommandChange)
     assert added.argv[:3] == ("docker", "exec", "-i")
-    seeded = next(c for c in dms.plan(site, BARE) if c.target.startswith("mailbox"))
+    seeded = next(c for c in bootstrap.plan(site, BARE) if c.target.startswith("mailbox"))
     assert isinstance(seeded, CommandChange)
     assert "--entrypoint" in seeded.argv
 
@@ -144,21 +144,21 @@ def test_a_mailbox_is_added_in_the_running_container_and_seeded_where_none_runs(
 def test_an_administrators_own_lines_stay(site: Site) -> None:
     own = FileFact("d", 0o644, "root:root", "# mine\nmessage_size_limit = 1\n")
     have = dataclasses.replace(BARE, files={layout.MAIN_CF: own})
-    written = next(c for c in dms.plan(site, have) if c.target.endswith(layout.MAIN_CF))
+    written = next(c for c in bootstrap.plan(site, have) if c.target.endswith(layout.MAIN_CF))
     assert isinstance(written, FileChange)
     assert written.content.startswith(b"# mine\nmessage_size_limit = 1\n# >>> 01-bootstrap")
 
 
 def test_an_alias_of_other_hands_that_disagrees_stops_the_plan(site: Site) -> None:
     theirs = FileFact("d", 0o644, "root:root", "sales@lantern.example bob@lantern.example\n")
-    plan = dms.plan(site, dataclasses.replace(BARE, files={layout.VIRTUAL: theirs}))
+    plan = bootstrap.plan(site, dataclasses.replace(BARE, files={layout.VIRTUAL: theirs}))
     assert plan.refusals
     assert "sales@lantern.example" in plan.refusals[0]
 
 
 def test_an_alias_of_other_hands_that_agrees_is_not_written_twice(site: Site) -> None:
     theirs = FileFact("d", 0o644, "root:root", "sales@lantern.example hi@lantern.example\n")
-    plan = dms.plan(site, dataclasses.replace(BARE, files={layout.VIRTUAL: theirs}))
+    plan = bootstrap.plan(site, dataclasses.replace(BARE, files={layout.VIRTUAL: theirs}))
     written = next(c for c in plan if c.target.endswith(layout.VIRTUAL))
     assert isinstance(written, FileChange)
     assert written.content.count(b"sales@") == 1
@@ -166,38 +166,38 @@ def test_an_alias_of_other_hands_that_agrees_is_not_written_twice(site: Site) ->
 
 
 def test_refusals_are_read_again_unless_the_container_is_made_anew(site: Site) -> None:
-    have = applied(site, BARE, dms.plan(site, BARE))
+    have = applied(site, BARE, bootstrap.plan(site, BARE))
     domain = site.domains[0].model_copy(update={"refuse": ()})
     other = site.model_copy(update={"domains": (domain,)})
-    assert [c.target.rpartition("/")[2] for c in dms.plan(other, have)] == ["refuse.cf", "Postfix"]
+    assert [c.target.rpartition("/")[2] for c in bootstrap.plan(other, have)] == ["refuse.cf", "Postfix"]
     settings = other.model_copy(update={"mail": other.mail.model_copy(update={"filter": "dnsbl"})})
-    targets = [c.target for c in dms.plan(settings, have)]
+    targets = [c.target for c in bootstrap.plan(settings, have)]
     assert "container mailserver" in targets
     assert "Postfix" not in targets
 
 
 def test_a_stopped_container_is_brought_up(site: Site) -> None:
-    have = applied(site, BARE, dms.plan(site, BARE))
+    have = applied(site, BARE, bootstrap.plan(site, BARE))
     assert have.container
     stopped = dataclasses.replace(have, container=dataclasses.replace(have.container, state="exited"))
-    assert [c.target for c in dms.plan(site, stopped)] == ["container mailserver"]
+    assert [c.target for c in bootstrap.plan(site, stopped)] == ["container mailserver"]
 
 
 def test_01_makes_the_first_key_of_a_domain_and_leaves_the_next_to_03(site: Site) -> None:
-    have = applied(site, BARE, dms.plan(site, BARE))
+    have = applied(site, BARE, bootstrap.plan(site, BARE))
     older = dataclasses.replace(have, keys={("lantern.example", "older"): PUBLIC}, live=frozenset())
-    assert not dms.plan(site, older)
+    assert not bootstrap.plan(site, older)
     unreadable = dataclasses.replace(have, keys={}, private=frozenset({("lantern.example", "mail")}))
-    assert not dms.plan(site, unreadable)
-    keyless = dms.plan(site, dataclasses.replace(have, keys={}))
+    assert not bootstrap.plan(site, unreadable)
+    keyless = bootstrap.plan(site, dataclasses.replace(have, keys={}))
     assert [c.target for c in keyless] == ["DKIM key mail._domainkey.lantern.example", "container mailserver"]
 
 
 def test_a_missing_certificate_file_is_named(site: Site) -> None:
     tls = site.mail.tls.model_copy(update={"certificate": "nowhere/mail.pem"})
     broken = site.model_copy(update={"mail": site.mail.model_copy(update={"tls": tls})})
-    with pytest.raises(dms.MaterialError, match=r"nowhere/mail\.pem"):
-        dms.plan(broken, BARE)
+    with pytest.raises(materials.MaterialError, match=r"nowhere/mail\.pem"):
+        bootstrap.plan(broken, BARE)
 
 
 INSPECT = json.dumps(
@@ -238,7 +238,7 @@ def test_the_servers_answers_become_a_state() -> None:
         f"file {layout.LOGINS}": Answer(0, f"600 root:root\n{digest}  -"),
         f"file {layout.MAIN_CF}": Answer(1, "stat: cannot stat"),
     }
-    have = dms.parse(facts)
+    have = state.parse(facts)
     assert have.container == Container("f" * 64, "x:15.1.0", "running", "healthy", 2, "abc")
     assert have.text(layout.ENV) == "A=1\n"
     assert have.text(layout.MAIN_CF) is None
@@ -253,4 +253,4 @@ def test_a_key_on_disk_that_differs_from_the_signers_is_not_live() -> None:
         "on disk": Answer(0, f"{'a' * 64}  example.test/mail.private"),
         "live": Answer(0, f"{'b' * 64}  example.test/mail.private"),
     }
-    assert dms.parse(facts).live == frozenset()
+    assert state.parse(facts).live == frozenset()

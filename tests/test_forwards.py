@@ -11,9 +11,9 @@ from runbooklib import delivery, records
 from runbooklib.host import Answer
 from runbooklib.params import ParamsError, Site, load
 from runbooklib.results import Status
-from runbooklib.servers import docker_mailserver as dms
-from runbooklib.servers import doors, layout, routing
-from runbooklib.servers.routing import Effective
+from runbooklib.servers import addresses, effective
+from runbooklib.servers.docker_mailserver import doors, layout, state
+from runbooklib.servers.effective import Effective
 
 ALIASES = "domains__0__aliases"
 AWAY = {"sales@lantern.example": "ada@stranger.example"}
@@ -141,12 +141,12 @@ def test_forwards_by_a_relay_that_sends_for_no_domain_are_refused() -> None:
 )
 def test_a_local_copy_is_always_kept(targets: Any, line: str) -> None:
     site = make(**{ALIASES: {"sales@lantern.example": targets}})
-    assert layout.aliases(site)["sales@lantern.example"] == line
+    assert addresses.aliases(site)["sales@lantern.example"] == line
 
 
 def test_a_catch_all_that_leads_away_keeps_a_copy_too_and_owns_nothing() -> None:
     site = make(domains__0__catch_all="ada@stranger.example")
-    found = layout.aliases(site)
+    found = addresses.aliases(site)
     assert found["@lantern.example"] == "hi@lantern.example,ada@stranger.example"
     assert found["postmaster@lantern.example"] == "hi@lantern.example"
 
@@ -177,9 +177,9 @@ def test_the_size_limit_and_quotas_are_in_the_environment() -> None:
     ],
 )
 def test_the_way_of_forwards_is_postfixs_for_their_new_sender(forward: str, have: Effective, status: Status) -> None:
-    (row,) = routing.forwards(make(domains__0__forward=forward, **{ALIASES: AWAY}), have)
+    (row,) = effective.forwards(make(domains__0__forward=forward, **{ALIASES: AWAY}), have)
     assert (row.name, row.status) == ("relay.route forwards", status)
-    assert routing.forwards(make(domains__0__forward=forward), have) == []
+    assert effective.forwards(make(domains__0__forward=forward), have) == []
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_the_way_of_forwards_is_postfixs_for_their_new_sender(forward: str, have
 )
 def test_filters_that_send_mail_on_are_seen(script: str, forward: str | None, status: Status) -> None:
     site = make(**({"domains__0__forward": forward, ALIASES: AWAY} if forward else {}))
-    row = doors.redirects(site, dms.parse({"redirects": Answer(0, f"{script}\n", "")}).redirects)
+    row = doors.redirects(site, state.parse({"redirects": Answer(0, f"{script}\n", "")}).redirects)
     assert (row.name, row.status) == ("server.forwards.sieve", status)
 
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sites import make
 
-from runbooklib.servers import layout
+from runbooklib.servers import addresses, blocks
+from runbooklib.servers.docker_mailserver import layout
 
 LINES = st.lists(st.text(string.ascii_letters + string.digits + " =@.{}:", min_size=1, max_size=30), max_size=5)
 
@@ -19,23 +20,23 @@ LINES = st.lists(st.text(string.ascii_letters + string.digits + " =@.{}:", min_s
 @given(before=LINES, ours=LINES, again=LINES)
 def test_a_block_is_replaced_and_every_other_line_stays(before: list[str], ours: list[str], again: list[str]) -> None:
     text = "".join(f"{line}\n" for line in before)
-    first = layout.with_block(text, "01-bootstrap", ours)
-    both = layout.with_block(first, "02-relay", ["relayhost = x"])
-    second = layout.with_block(both, "01-bootstrap", again)
-    assert layout.block(second, "01-bootstrap") == again
-    assert layout.block(second, "02-relay") == ["relayhost = x"]
-    kept = layout.with_block(layout.with_block(second, "01-bootstrap", ()), "02-relay", ())
+    first = blocks.with_block(text, "01-bootstrap", ours)
+    both = blocks.with_block(first, "02-relay", ["relayhost = x"])
+    second = blocks.with_block(both, "01-bootstrap", again)
+    assert blocks.block(second, "01-bootstrap") == again
+    assert blocks.block(second, "02-relay") == ["relayhost = x"]
+    kept = blocks.with_block(blocks.with_block(second, "01-bootstrap", ()), "02-relay", ())
     assert kept == text
 
 
 @given(ours=LINES)
 def test_writing_the_same_block_twice_changes_nothing(ours: list[str]) -> None:
-    once = layout.with_block("# mine\nx = 1\n", "01-bootstrap", ours)
-    assert layout.with_block(once, "01-bootstrap", ours) == once
+    once = blocks.with_block("# mine\nx = 1\n", "01-bootstrap", ours)
+    assert blocks.with_block(once, "01-bootstrap", ours) == once
 
 
 def test_a_block_is_appended_after_a_last_line_without_end() -> None:
-    text = layout.with_block("x = 1", "01-bootstrap", ["y = 2"])
+    text = blocks.with_block("x = 1", "01-bootstrap", ["y = 2"])
     assert text.startswith("x = 1\n# >>> 01-bootstrap")
 
 
@@ -72,7 +73,7 @@ def test_the_environment_is_plain_and_holds_no_secret() -> None:
 
 
 def test_aliases_bring_postmaster_and_abuse_and_end_with_the_catch_all() -> None:
-    found = layout.aliases(make())
+    found = addresses.aliases(make())
     assert found["postmaster@lantern.example"] == found["abuse@lantern.example"] == "hi@lantern.example"
     assert list(found)[-1] == "@lantern.example"
 
@@ -80,8 +81,8 @@ def test_aliases_bring_postmaster_and_abuse_and_end_with_the_catch_all() -> None
 def test_a_mailbox_called_postmaster_gets_no_alias() -> None:
     boxes = [{"address": "postmaster@lantern.example", "password": "env:P"}]
     site = make(domains__0__mailboxes=boxes, domains__0__aliases={}, domains__0__catch_all=None)
-    assert "postmaster@lantern.example" not in layout.aliases(site)
-    assert layout.aliases(site)["abuse@lantern.example"] == "postmaster@lantern.example"
+    assert "postmaster@lantern.example" not in addresses.aliases(site)
+    assert addresses.aliases(site)["abuse@lantern.example"] == "postmaster@lantern.example"
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,6 @@ def test_refused_addresses_answer_550_5_1_1() -> None:
 
 
 def test_differences_are_short() -> None:
-    assert layout.difference(None, "a\nb\n") == "new, 2 lines"
-    assert layout.difference("a\nb\n", "a\nc\n") == "-b\n+c"
-    assert layout.difference("", "x\n" * 40).endswith("…")
+    assert blocks.difference(None, "a\nb\n") == "new, 2 lines"
+    assert blocks.difference("a\nb\n", "a\nc\n") == "-b\n+c"
+    assert blocks.difference("", "x\n" * 40).endswith("…")

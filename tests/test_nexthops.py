@@ -9,6 +9,7 @@ from sites import make
 
 from runbooklib.params import Site
 from runbooklib.servers import nexthops
+from runbooklib.servers.docker_mailserver import relaying
 from runbooklib.servers.nexthops import Routes
 
 BOX = [{"address": "hi@lantern.example", "password": "env:HI_PASSWORD"}]
@@ -32,7 +33,7 @@ def test_each_domain_and_the_null_sender_have_a_line() -> None:
 
 
 def test_everybody_else_goes_by_the_first_relay() -> None:
-    assert nexthops.environment(routes(two())) == [f"DEFAULT_RELAY_HOST={LANTERN}"]
+    assert relaying.environment(routes(two())) == [f"DEFAULT_RELAY_HOST={LANTERN}"]
 
 
 @pytest.mark.parametrize(
@@ -40,43 +41,43 @@ def test_everybody_else_goes_by_the_first_relay() -> None:
 )
 def test_where_anything_goes_directly_nobody_has_a_default_relay(site: Site, null: str) -> None:
     found = routes(site, null)
-    assert nexthops.environment(found) == []
-    policies = nexthops.main_cf(site, found, site.used_relays)[0]
+    assert relaying.environment(found) == []
+    policies = relaying.main_cf(site, found, site.used_relays)[0]
     assert policies.endswith(" static:may")  # other people's servers need not speak TLS
 
 
 def test_a_domain_that_must_wait_keeps_what_it_has_and_nobody_takes_its_mail() -> None:
     new = routes(two(), pier_example="")
     assert nexthops.sender_map(new) == f"@lantern.example {LANTERN}\n<> {LANTERN}\n"
-    assert nexthops.environment(new) == []  # or its mail would go to a relay that refuses it, and bounce
+    assert relaying.environment(new) == []  # or its mail would go to a relay that refuses it, and bounce
     switched = routes(two("harbour"), "harbour", lantern_example=LANTERN)
     assert nexthops.sender_map(switched).startswith(f"@lantern.example {LANTERN}\n")
 
 
 def test_tls_to_the_relay_is_verified_and_its_own_ca_is_named() -> None:
     site = make(relays__office__ca="ca.pem")
-    lines = nexthops.main_cf(site, routes(site), site.used_relays)
+    lines = relaying.main_cf(site, routes(site), site.used_relays)
     assert lines == [
         "smtp_tls_policy_maps = inline:{ { [smtp.example.net]:587 = secure match=smtp.example.net } }",
         "smtp_tls_CAfile = /tmp/docker-mailserver/relay-ca.pem",
     ]
-    assert nexthops.patches(routes(site)) == []
+    assert relaying.patches(routes(site)) == []
 
 
 def test_implicit_tls_has_a_transport_of_its_own_beside_starttls() -> None:
     site = two()
     found = routes(site)
-    lines = nexthops.main_cf(site, found, site.used_relays)
+    lines = relaying.main_cf(site, found, site.used_relays)
     assert "sender_dependent_default_transport_maps = inline:{ { @pier.example = smtps-relay: } }" in lines
     assert "default_transport = smtps-relay" not in lines
-    assert nexthops.patches(found) == [
+    assert relaying.patches(found) == [
         "postconf -M 'smtps-relay/unix=smtps-relay unix - - n - - smtp -o smtp_tls_wrappermode=yes'"
     ]
 
 
 def test_where_the_first_relay_begins_with_tls_the_others_say_that_they_do_not() -> None:
     site = two("harbour", "office")
-    lines = nexthops.main_cf(site, routes(site, "harbour"), site.used_relays)
+    lines = relaying.main_cf(site, routes(site, "harbour"), site.used_relays)
     assert "default_transport = smtps-relay" in lines
     assert "sender_dependent_default_transport_maps = inline:{ { @pier.example = smtp: } }" in lines
 
@@ -84,7 +85,7 @@ def test_where_the_first_relay_begins_with_tls_the_others_say_that_they_do_not()
 def test_mail_without_a_sender_that_no_relay_takes_stays_here_and_postmaster_reads_it() -> None:
     site = make()
     found = routes(site, "postmaster")
-    lines = nexthops.main_cf(site, found, site.used_relays)
+    lines = relaying.main_cf(site, found, site.used_relays)
     assert any("{ <> = error:5.7.0 " in line for line in lines)
     assert "notify_classes = resource, software, 2bounce" in lines
     assert "2bounce_notice_recipient = postmaster@lantern.example" in lines

@@ -11,9 +11,8 @@ from sites import make
 from runbooklib.host import Answer, CommandChange
 from runbooklib.params import Site
 from runbooklib.results import Status
-from runbooklib.servers import docker_mailserver as dms
-from runbooklib.servers import doors, layout, quotas
-from runbooklib.servers.docker_mailserver import FileFact, State
+from runbooklib.servers.docker_mailserver import bootstrap, doors, layout, quotas, state
+from runbooklib.servers.docker_mailserver.state import FileFact, State
 from runbooklib.servers.engine import Engine
 
 HI, ADA = "hi@lantern.example", "ada@lantern.example"
@@ -29,22 +28,24 @@ def site(hi: str | None = "5G", **aliases: Any) -> Site:
 
 def test_without_a_quota_dovecot_is_left_alone() -> None:
     assert quotas.files(site(None)) == {layout.DOVECOT: [], layout.QUOTA_RECIPIENTS: []}
-    assert not {layout.DOVECOT, layout.QUOTA_RECIPIENTS} & dms.bootstrap_files(site(None), BARE).keys()
+    assert not {layout.DOVECOT, layout.QUOTA_RECIPIENTS} & bootstrap.bootstrap_files(site(None), BARE).keys()
 
 
 def test_an_administrators_own_dovecot_cf_stays() -> None:
     own = FileFact("d", 0o600, "root:root", "mail_max_userip_connections = 77\n")
     have = State(BARE.engine, files={layout.DOVECOT: own})
-    assert layout.DOVECOT not in dms.bootstrap_files(site(None), have)
-    assert dms.bootstrap_files(site(), have)[layout.DOVECOT].startswith(b"mail_max_userip_connections = 77\n# >>> ")
+    assert layout.DOVECOT not in bootstrap.bootstrap_files(site(None), have)
+    assert bootstrap.bootstrap_files(site(), have)[layout.DOVECOT].startswith(
+        b"mail_max_userip_connections = 77\n# >>> "
+    )
 
 
 def test_a_quota_that_is_gone_from_params_takes_our_lines_back() -> None:
-    written = dms.bootstrap_files(site(), BARE)
+    written = bootstrap.bootstrap_files(site(), BARE)
     have = State(
         BARE.engine, files={name: FileFact("d", 0o644, "root:root", text.decode()) for name, text in written.items()}
     )
-    assert dms.bootstrap_files(site(None), have)[layout.DOVECOT] == b""
+    assert bootstrap.bootstrap_files(site(None), have)[layout.DOVECOT] == b""
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,7 @@ def test_the_plan_sets_it_with_setup_after_the_mailbox_is_made(tmp_path: Path, m
     (tmp_path / "certs").mkdir()
     for name in ("mail.pem", "mail.key"):
         (tmp_path / "certs" / name).touch()
-    (box, limit) = (c for c in dms.plan(site(), BARE) if c.target in {f"mailbox {HI}", f"quota {HI}"})
+    (box, limit) = (c for c in bootstrap.plan(site(), BARE) if c.target in {f"mailbox {HI}", f"quota {HI}"})
     assert isinstance(limit, CommandChange)
     assert limit.argv[-4:] == ("quota", "set", HI, "5G")
     assert (limit.before, limit.after, limit.undo) == ("none", "5G", f"setup quota del {HI}")
@@ -99,7 +100,7 @@ def test_the_plan_sets_it_with_setup_after_the_mailbox_is_made(tmp_path: Path, m
 
 def test_the_standing_limits_are_read() -> None:
     fact = Answer(0, f"644 root:root\n{'a' * 64}  -\n{'aGlAbGFudGVybi5leGFtcGxlOjVHCg=='}\n", "")
-    have = dms.parse({f"file {layout.QUOTAS}": fact})
+    have = state.parse({f"file {layout.QUOTAS}": fact})
     assert have.text(layout.QUOTAS) == f"{HI}:5G\n"
 
 

@@ -17,8 +17,9 @@ from runbooklib.host import CommandChange, FileChange
 from runbooklib.params import Site
 from runbooklib.records import Answer, Desired, Observed, Question, Word
 from runbooklib.results import Plan, Status
-from runbooklib.servers import layout, retired, rotation, signer
-from runbooklib.servers.docker_mailserver import Container, FileFact, State
+from runbooklib.servers import keys, retired
+from runbooklib.servers.docker_mailserver import layout, rotation
+from runbooklib.servers.docker_mailserver.state import Container, FileFact, State
 from runbooklib.servers.engine import Engine
 from runbooklib.servers.opendkim import Tables
 
@@ -89,7 +90,7 @@ def shown(*selectors: str, lacking: str = "", silent: str = "") -> Observed:
     """DNS with these keys published; one resolver remembers an absence, or says nothing."""
     answers = []
     for selector in selectors:
-        question = Question(rotation.record_name(DOMAIN, selector), "TXT")
+        question = Question(keys.record_name(DOMAIN, selector), "TXT")
         for server in RESOLVERS:
             word = Word.NXDOMAIN if server == lacking else Word.TIMEOUT if server == silent else Word.NOERROR
             values = (public(selector),) if word is Word.NOERROR else ()
@@ -110,8 +111,8 @@ def names(want: Desired) -> list[str]:
 
 
 def signing_status(site: Site, have: State, seen: Observed | None) -> tuple[Status, str, str]:
-    (turn,) = rotation.turns(site, have, seen)
-    row = signer.signing_row(turn, have)
+    (turn,) = keys.turns(site, have, seen)
+    row = keys.signing_row(turn, have)
     return row.status, row.observed, row.waits_for
 
 
@@ -135,7 +136,7 @@ def test_the_first_walk_makes_the_key_and_the_old_one_goes_on() -> None:
         "04-dns",
     )
     assert not plan(site("s2"), after)
-    assert names(rotation.records(site("s2"), after, NOW)) == ["s2", "mail"]
+    assert names(keys.records(site("s2"), after, NOW)) == ["s2", "mail"]
 
 
 @pytest.mark.parametrize(
@@ -206,10 +207,10 @@ def test_the_old_key_stays_for_its_time_and_is_taken_away_after() -> None:
     have, seen = rotated(), shown("s2")
     last, over = NOW + timedelta(days=7, seconds=-1), NOW + timedelta(days=7)
     assert not plan(site("s2"), have, seen, last)
-    assert names(rotation.records(site("s2"), have, last)) == ["s2", "mail"]
+    assert names(keys.records(site("s2"), have, last)) == ["s2", "mail"]
     end = plan(site("s2"), have, seen, over)
     assert targets(end) == [layout.KEY_TABLE, f"DKIM key mail._domainkey.{DOMAIN}"]
-    assert names(rotation.records(site("s2"), have, over)) == ["s2"]
+    assert names(keys.records(site("s2"), have, over)) == ["s2"]
     after = applied(have, end)
     assert [s for _, s in after.keys] == ["s2"]
     assert renewed(after).signs(DOMAIN) == "s2"
@@ -218,11 +219,11 @@ def test_the_old_key_stays_for_its_time_and_is_taken_away_after() -> None:
 
 def test_the_row_says_until_when_the_old_key_is_kept() -> None:
     have = rotated()
-    (row,) = signer.retired_rows(have, NOW)
+    (row,) = keys.retired_rows(have, NOW)
     assert (row.status, row.expected) == (Status.PASS, "kept until 2026-11-28 23:00Z")
-    (lost,) = signer.retired_rows(dataclasses.replace(have, keys={}), NOW)
+    (lost,) = keys.retired_rows(dataclasses.replace(have, keys={}), NOW)
     assert lost.status is Status.WARN
-    assert not list(signer.retired_rows(have, NOW + timedelta(days=8)))
+    assert not list(keys.retired_rows(have, NOW + timedelta(days=8)))
 
 
 def test_going_back_within_the_time_signs_with_the_old_key_again() -> None:

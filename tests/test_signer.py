@@ -15,10 +15,9 @@ from test_rotation import DOMAIN, deployed, shown
 
 from runbooklib.records.texts import dkim_key
 from runbooklib.results import Check, Status
-from runbooklib.servers import rotation, signer
-from runbooklib.servers.docker_mailserver import State
-from runbooklib.servers.rotation import Turn
-from runbooklib.servers.signer import Half
+from runbooklib.servers import keys
+from runbooklib.servers.docker_mailserver.state import State
+from runbooklib.servers.keys import Half, Turn
 
 NAME = f"mail._domainkey.{DOMAIN}"
 
@@ -33,7 +32,7 @@ def public(size: int) -> str:
 
 def turn(selector: str = "mail", have: State | None = None) -> Turn:
     here = make(domains__0__dkim={"selector": selector})
-    (found,) = rotation.turns(here, have or deployed("mail"), None)
+    (found,) = keys.turns(here, have or deployed("mail"), None)
     return found
 
 
@@ -49,14 +48,14 @@ def turn(selector: str = "mail", have: State | None = None) -> Turn:
     ],
 )
 def test_a_keys_size(size: int, wanted: int, status: Status, said: str) -> None:
-    row = signer.size_row(NAME, public(size), wanted)
+    row = keys.size_row(NAME, public(size), wanted)
     assert row.status is status
     assert said in row.observed
     assert bool(row.fix) == (status is Status.WARN)
 
 
 def test_no_key_is_a_failure_with_what_to_do() -> None:
-    row = signer.size_row(NAME, "", 2048)
+    row = keys.size_row(NAME, "", 2048)
     assert (row.status, row.observed, row.fix) == (Status.FAIL, "none", "run 03-dkim with apply")
 
 
@@ -65,7 +64,7 @@ GOOD = Half("600", dkim_key(deployed("mail").keys[DOMAIN, "mail"]).public)
 
 def rows(half: Half, have: State | None = None) -> dict[str, Check]:
     have = have or deployed("mail")
-    found = signer.key_rows(turn(have=have), have, {(DOMAIN, "mail"): half})
+    found = keys.key_rows(turn(have=have), have, {(DOMAIN, "mail"): half})
     return {c.name.partition(" ")[0]: c for c in found}
 
 
@@ -93,15 +92,15 @@ def test_a_key_the_container_does_not_hold_is_not_live() -> None:
 
 def test_while_a_new_key_waits_both_are_looked_at_and_only_the_old_one_must_be_live() -> None:
     have = deployed("mail", "s2")
-    names = [c.name for c in signer.key_rows(turn("s2", have), have, {})]
+    names = [c.name for c in keys.key_rows(turn("s2", have), have, {})]
     assert {n.split()[1].partition(".")[0] for n in names} == {"mail", "s2"}
     assert [n for n in names if n.startswith("dkim.live")] == [f"dkim.live {NAME}"]
 
 
 def test_once_it_is_known_and_another_signs_all_the_same_the_row_is_red() -> None:
     have = deployed("mail", "s2")
-    (ready,) = rotation.turns(make(domains__0__dkim={"selector": "s2"}), have, shown("s2"))
-    row = signer.signing_row(ready, have)
+    (ready,) = keys.turns(make(domains__0__dkim={"selector": "s2"}), have, shown("s2"))
+    row = keys.signing_row(ready, have)
     assert (row.status, row.observed, row.fix) == (Status.FAIL, "mail signs", "run 03-dkim with apply")
 
 
@@ -117,7 +116,7 @@ def signed(selector: str, domain: str = DOMAIN, raw: bytes = LETTER) -> bytes:
 
 def proof(raw: bytes, selector: str = "mail") -> Check:
     have = deployed(selector)
-    return signer.signature_row("dkim.proof", "signed", turn(selector, have), raw, KEYS)
+    return keys.signature_row("dkim.proof", "signed", turn(selector, have), raw, KEYS)
 
 
 def test_the_message_is_signed_by_the_key_that_should_sign() -> None:

@@ -14,11 +14,11 @@ from test_docker_mailserver import BARE, applied
 from runbooklib.host import CommandChange
 from runbooklib.params import Site
 from runbooklib.results import Plan
-from runbooklib.servers import docker_mailserver as dms
-from runbooklib.servers import layout, retired, switching
-from runbooklib.servers.docker_mailserver import State
+from runbooklib.servers import retired, standing
+from runbooklib.servers.docker_mailserver import bootstrap, layout, switching
+from runbooklib.servers.docker_mailserver.state import State
 from runbooklib.servers.retired import Retired
-from runbooklib.servers.switching import Queued, Standing
+from runbooklib.servers.standing import Queued, Standing
 
 NOW = datetime.now(UTC)
 OLD, NEW = "[smtp.example.net]:587", "[smtp.harbour.example]:587"
@@ -50,7 +50,7 @@ def sites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Site, Site]:
 
 def sending(site: Site) -> State:
     """A server that sends by the site's relay."""
-    bare = applied(site, BARE, dms.plan(site, BARE))
+    bare = applied(site, BARE, bootstrap.plan(site, BARE))
     return applied(site, bare, switching.plan(site, Standing(bare, {}), site.domains[0].relay, {}, ()))
 
 
@@ -82,7 +82,7 @@ def test_a_switch_settles(sites: tuple[Site, Site]) -> None:
     assert retired.parse(after.text(layout.RETIRED) or "") == (LEFT,)
     again = Standing(after, {"lantern.example": NEW}, NEW)
     assert not switching.plan(sites[1], again, "harbour", {}, ())
-    assert not dms.plan(sites[1], after)
+    assert not bootstrap.plan(sites[1], after)
 
 
 def test_the_order_of_relays_in_params_means_nothing(sites: tuple[Site, Site]) -> None:
@@ -106,11 +106,11 @@ def test_the_old_login_and_policy_stay_for_their_time(sites: tuple[Site, Site]) 
 def test_mail_of_then_in_the_queue_keeps_what_it_may_need() -> None:
     past = dataclasses.replace(LEFT, since=NOW - timedelta(days=8))
     old = Queued("hi@lantern.example", NOW - timedelta(days=9), "connection timed out")
-    assert switching.over(past, (), NOW)
-    assert not switching.over(past, (old,), NOW)
-    assert switching.over(past, (dataclasses.replace(old, arrived=NOW),), NOW)
-    assert switching.over(past, (dataclasses.replace(old, sender="a@pier.example"),), NOW)
-    assert not switching.over(LEFT, (), NOW)
+    assert standing.over(past, (), NOW)
+    assert not standing.over(past, (old,), NOW)
+    assert standing.over(past, (dataclasses.replace(old, arrived=NOW),), NOW)
+    assert standing.over(past, (dataclasses.replace(old, sender="a@pier.example"),), NOW)
+    assert not standing.over(LEFT, (), NOW)
 
 
 def test_back_is_the_same_with_the_old_params(sites: tuple[Site, Site]) -> None:
@@ -134,7 +134,7 @@ def test_one_domain_does_not_wait_for_another(sites: tuple[Site, Site]) -> None:
     both = make(
         mail__tls=sites[0].mail.tls.model_dump(), relays=RELAYS, domains=[sites[0].domains[0].model_dump(), pier]
     )
-    have = Standing(applied(both, BARE, dms.plan(both, BARE)), {"lantern.example": "", "pier.example": ""})
+    have = Standing(applied(both, BARE, bootstrap.plan(both, BARE)), {"lantern.example": "", "pier.example": ""})
     plan = switching.plan(both, have, "office", {"pier.example": "04-dns"}, ())
     assert not plan.held
     after = applied(both, have.state, plan)

@@ -18,7 +18,7 @@ from runbooklib.credentials import Secret
 from runbooklib.endpoint import Endpoint
 from runbooklib.params import IMPLICIT_TLS, Domain, Login, Recipient, Site
 from runbooklib.results import Check, RunbookError, Shown, Status, Table
-from runbooklib.servers import layout
+from runbooklib.servers import addresses
 
 SUBMISSION, IMAPS, SMTP_PORT = 587, 993, 25  # RFC 6409, RFC 8314 7.3, RFC 5321
 
@@ -155,7 +155,7 @@ def _drafts(site: Site, domain: Domain, run: str) -> Iterator[Draft]:
     if stranger and domain.catch_all:
         made_up = f"probe-{run.lower()}@{domain.name}"
         # Where it leads away, the domain's owner keeps a copy.
-        yield Route.CATCH_ALL, domain.name, stranger.address, made_up, layout.owner(site, domain), ""
+        yield Route.CATCH_ALL, domain.name, stranger.address, made_up, addresses.owner(site, domain), ""
 
 
 def _stranger(site: Site) -> Recipient | None:

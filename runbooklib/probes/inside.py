@@ -23,7 +23,7 @@ from runbooklib.endpoint import (
 )
 from runbooklib.host import HostError
 from runbooklib.params import Site
-from runbooklib.servers import layout
+from runbooklib.servers.docker_mailserver import layout
 
 RECENT = timedelta(minutes=15)  # older lines tell of what may long be mended
 LINES = 200  # of the log, kept in the evidence
@@ -122,7 +122,7 @@ def _before(stamp: str, since: datetime) -> bool:
 def routes(site: Site) -> dict[str, str]:
     """The next hop of each domain's mail, as Postfix resolves it."""
     seen = servers.routes(site)
-    if seen.state.container is None:
+    if not seen.there:
         raise UnseenError("no container")
     return dict(seen.current)
 

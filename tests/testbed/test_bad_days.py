@@ -20,6 +20,7 @@ from rehearsed import Rehearsed
 from runbooklib import host, params, relays, servers
 from runbooklib.params import Site
 from runbooklib.results import Check, Checklist, GateError, Plan, Status
+from runbooklib.servers.docker_mailserver import doors
 from runbooklib.testbed import world
 
 SiteOf = Callable[..., Site]
@@ -107,8 +108,6 @@ def test_a_container_that_is_gone_is_seen_and_made_again(spoilt: Rehearsed, site
 
 def test_an_open_relay_turns_red(spoilt: Rehearsed, site: SiteOf) -> None:
     spoilt.ssh("docker exec mailserver postconf -e mynetworks=0.0.0.0/0 && docker exec mailserver postfix reload")
-    from runbooklib.servers import doors  # noqa: PLC0415 - the room behind the facade is what is looked at
-
     time.sleep(1)
     (row,) = [c for c in doors.recipients(site()) if c.name.startswith("server.rcpt.open-relay")]
     assert row.status is Status.FAIL

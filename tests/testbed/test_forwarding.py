@@ -19,7 +19,7 @@ from runbooklib import host, params, servers
 from runbooklib.params import Site
 from runbooklib.relays import egress
 from runbooklib.results import Checklist, Plan, Status
-from runbooklib.servers import doors
+from runbooklib.servers.docker_mailserver import doors
 from runbooklib.testbed import snapshots, world
 from runbooklib.testbed.state import Account
 

@@ -17,9 +17,10 @@ from runbooklib.endpoint import Endpoint, EndpointError
 from runbooklib.params import Site
 from runbooklib.places import locate
 from runbooklib.results import Check, Checklist, Outcome, Status, judged, passed
-from runbooklib.servers import docker_mailserver as dms
-from runbooklib.servers import layout
-from runbooklib.servers.docker_mailserver import Server, State
+from runbooklib.servers import addresses
+from runbooklib.servers.docker_mailserver import layout
+from runbooklib.servers.docker_mailserver.running import Server
+from runbooklib.servers.docker_mailserver.state import State, observe
 
 PORTS = (25, 143, 465, 587, 993)
 SERVICES = ("mailserver", "changedetector", "cron", "dovecot", "opendkim", "opendmarc", "postfix", "rsyslog")
@@ -31,14 +32,14 @@ STRANGER = "somebody@relay-probe.invalid"  # RFC 6761 6.4: no such domain, so no
 def verify(site: Site, done: Outcome, wait: float) -> Checklist:
     """Whether the mail server is up and does what the params say; `pending` where the plan is not applied."""
     title = f"mail server on {site.server.hostname}"
-    have = dms.observe(site)
+    have = observe(site)
     if done.plan and not done.applied:
         held = [planned("server.plan", f"{len(done.plan)} changes applied")]
         if have.container is None or have.container.state != "running":
             return Checklist(title, tuple(held))
         return Checklist(title, tuple(held + _standing(site, have)))
     ready = until_ready(site, wait)
-    checks = [ready, *_standing(site, dms.observe(site))]
+    checks = [ready, *_standing(site, observe(site))]
     if ready.status is Status.PASS:
         with ThreadPoolExecutor() as pool:
             parts = pool.map(lambda prove: prove(site), (certificates, recipients))
@@ -220,7 +221,7 @@ def _expected_answers(site: Site) -> list[tuple[str, str, str]]:
     """(name of the check, address, start of the expected answer) for every address worth asking about."""
     made_up = f"runbook-{secrets.token_hex(6)}"
     asked = [("server.rcpt.mailbox", address, "250") for address in site.mailboxes]
-    asked += [("server.rcpt.alias", a, "250") for a in layout.aliases(site) if not a.startswith("@")]
+    asked += [("server.rcpt.alias", a, "250") for a in addresses.aliases(site) if not a.startswith("@")]
     for domain in site.domains:
         known = "250" if domain.catch_all else "550 5.1.1"
         asked.append(("server.rcpt.made-up", f"{made_up}@{domain.name}", known))

@@ -3,61 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from runbooklib.host import CommandChange, FileChange
 from runbooklib.params import Relay, Site
-from runbooklib.results import Change, Plan, Shown, Table
-from runbooklib.servers import docker_mailserver as dms
-from runbooklib.servers import layout, nexthops, retired
-from runbooklib.servers.docker_mailserver import State
+from runbooklib.results import Change, Plan
+from runbooklib.servers import blocks, materials, nexthops, retired, standing
+from runbooklib.servers.docker_mailserver import bootstrap, layout, relaying
+from runbooklib.servers.docker_mailserver.state import State, path
 from runbooklib.servers.retired import Retired
+from runbooklib.servers.standing import Standing
 
 STAGE = "02-relay"
 WHY = "mail leaves by the relay, over verified TLS"
 
 
-@dataclass(frozen=True)
-class Standing(Shown):
-    """Which way mail leaves today, the files that say so, and what waits in the queue."""
-
-    state: State
-    current: Mapping[str, str]  # domain -> next hop; empty: directly
-    null: str = ""  # the next hop of mail without a sender, direct or postmaster
-    queued: tuple[Queued, ...] = ()
-
-    def parts(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
-        nowhere = "directly" if self.state.container else "nowhere: no mail server yet"
-        rows: list[tuple[str, ...]] = [(domain, hop or nowhere) for domain, hop in self.current.items()]
-        rows += [("mail without a sender", self.null)] if self.state.container else []
-        rows += [(f"queued: {q.sender or '<>'}", q.reason or "on its way") for q in self.queued]
-        return "routes today", ("domain", "leaves by"), rows
-
-    def data(self) -> dict[str, Any]:
-        title, columns, rows = self.parts()
-        return Table(title, columns, tuple(rows)).data()
-
-
-@dataclass(frozen=True)
-class Queued:
-    """A message that waits in the queue."""
-
-    sender: str
-    arrived: datetime
-    reason: str  # why it was not delivered yet, in Postfix's words
-
-
-def plan(site: Site, have: Standing, null: str, waiting: Mapping[str, str], leaving: Iterable[Retired]) -> Plan:
+def plan(site: Site, have: Standing[State], null: str, waiting: Mapping[str, str], leaving: Iterable[Retired]) -> Plan:
     """What makes each domain leave by its relay, in the order login, policy, route.
 
     `null` is the way proved for mail without a sender; `waiting` names the stage that a domain waits for before it may
     switch, and it keeps its route until then; `leaving` is what stays published of the relays that are left.
     """
     title = "routes"
-    if have.state.container is None:
-        return Plan(title, held=f"known after {dms.BOOTSTRAP}")
+    if not have.there:
+        return Plan(title, held=f"known after {bootstrap.BOOTSTRAP}")
     held = f"known after {max(waiting.values())}" if set(waiting) == {d.name for d in site.domains} else ""
     staying = {} if held else {name: have.current.get(name, "") for name in waiting}
     routes = nexthops.wanted(site, null, staying)
@@ -67,14 +36,18 @@ def plan(site: Site, have: Standing, null: str, waiting: Mapping[str, str], leav
 
 
 def _changes(
-    site: Site, have: Standing, routes: nexthops.Routes, relays: Mapping[str, Relay], entries: tuple[Retired, ...]
+    site: Site,
+    have: Standing[State],
+    routes: nexthops.Routes,
+    relays: Mapping[str, Relay],
+    entries: tuple[Retired, ...],
 ) -> Iterable[Change]:
     state = have.state
     want = files(site, state, routes, relays)
-    anew = dms.container_change(site, state, want)
+    anew = bootstrap.container_change(site, state, want)
     senders = nexthops.sender_map(routes)
-    yield from dms.files_changes(site, state, want, WHY)
-    yield from dms.text_change(site, state, layout.RETIRED, retired.text(entries), 20, RETIREMENT)
+    yield from bootstrap.files_changes(site, state, want, WHY)
+    yield from bootstrap.text_change(site, state, layout.RETIRED, retired.text(entries), 20, RETIREMENT)
     yield from _login(site, state, routes, relays)
     yield from _senders(site, state, senders, anew=bool(anew))
     yield from anew
@@ -92,13 +65,13 @@ RETIREMENT = "a relay that is left keeps its records and login until nothing nee
 def files(site: Site, have: State, routes: nexthops.Routes, relays: Mapping[str, Relay]) -> dict[str, bytes]:
     """The files of stage 02 that only a new container reads, beside what stage 01 and the administrator wrote."""
     ours = {
-        layout.ENV: nexthops.environment(routes),
-        layout.MAIN_CF: nexthops.main_cf(site, routes, relays),
-        layout.PATCHES: nexthops.patches(routes),
+        layout.ENV: relaying.environment(routes),
+        layout.MAIN_CF: relaying.main_cf(site, routes, relays),
+        layout.PATCHES: relaying.patches(routes),
     }
-    texts = {name: layout.with_block(have.text(name) or "", STAGE, lines).encode() for name, lines in ours.items()}
-    ca = b"".join(dict.fromkeys(dms.material(r.ca) for r in relays.values() if r.ca))
-    return dms.with_compose(site, have, texts | ({layout.RELAY_CA: ca} if ca else {}))
+    texts = {name: blocks.with_block(have.text(name) or "", STAGE, lines).encode() for name, lines in ours.items()}
+    ca = b"".join(dict.fromkeys(materials.material(r.ca) for r in relays.values() if r.ca))
+    return bootstrap.with_compose(site, have, texts | ({layout.RELAY_CA: ca} if ca else {}))
 
 
 def _senders(site: Site, have: State, text: str, *, anew: bool) -> list[Change]:
@@ -107,26 +80,28 @@ def _senders(site: Site, have: State, text: str, *, anew: bool) -> list[Change]:
     Where the policies change too, it would do so before it knows them, and log in to whoever answers: it stops first.
     """
     why = "each domain leaves by its own relay (sender_dependent_relayhost_maps)"
-    changes = dms.text_change(site, have, layout.RELAY_MAP, text, 49 if anew else 23, why)
+    changes = bootstrap.text_change(site, have, layout.RELAY_MAP, text, 49 if anew else 23, why)
     if changes and anew and have.container and have.container.state == "running":
-        argv = ("docker", "compose", "-f", dms.path(site, layout.COMPOSE), "stop")
+        argv = ("docker", "compose", "-f", path(site, layout.COMPOSE), "stop")
         reason = "no mail may leave by a new route before its TLS policy holds"
         changes.append(CommandChange(48, f"container {layout.CONTAINER}", "running", "stopped", reason, argv=argv))
     return changes
 
 
 def _login(site: Site, have: State, routes: nexthops.Routes, relays: Mapping[str, Relay]) -> list[Change]:
-    content, mode = nexthops.logins(routes, relays).encode(), dms.SECRET_MODE
-    if not (content or layout.LOGINS in have.files) or dms.same(have, layout.LOGINS, content, mode):
+    content, mode = nexthops.logins(routes, relays).encode(), bootstrap.SECRET_MODE
+    if not (content or layout.LOGINS in have.files) or bootstrap.same(have, layout.LOGINS, content, mode):
         return []
     before = "other logins" if layout.LOGINS in have.files else "absent"
     hops = ", ".join(dict.fromkeys(nexthops.next_hop(r) for r in relays.values() if r.password))
     why = "Postfix logs in only where the map's key equals the next hop byte for byte"
-    target, after = dms.path(site, layout.LOGINS), f"login for {hops}, root only" if hops else "no login"
+    target, after = path(site, layout.LOGINS), f"login for {hops}, root only" if hops else "no login"
     return [FileChange(21, target, before, after, why, path=target, content=content, mode=mode)]
 
 
-def _retired(site: Site, have: Standing, staying: Mapping[str, str], leaving: Iterable[Retired]) -> tuple[Retired, ...]:
+def _retired(
+    site: Site, have: Standing[State], staying: Mapping[str, str], leaving: Iterable[Retired]
+) -> tuple[Retired, ...]:
     """What was retired before and is not in use again, and what is being left now."""
     in_use = {(d.name, d.relay) for d in site.domains if d.name not in staying}
     entries = {e.key: e for e in leaving if e.domain not in staying}
@@ -134,18 +109,14 @@ def _retired(site: Site, have: Standing, staying: Mapping[str, str], leaving: It
     return tuple(e for e in entries.values() if e.kind != retired.RELAY or (e.domain, e.relay) not in in_use)
 
 
-def _in_play(site: Site, have: Standing, routes: nexthops.Routes, entries: Iterable[Retired]) -> dict[str, Relay]:
+def _in_play(
+    site: Site, have: Standing[State], routes: nexthops.Routes, entries: Iterable[Retired]
+) -> dict[str, Relay]:
     """The relays that need a policy and a login: those of a route, and those retired that something may still need.
 
     By name: in another order they would be another text, and a new container.
     """
     named = {route.by for route in (*routes.each, routes.rest)}
     now = datetime.now(UTC)
-    named |= {e.relay for e in entries if e.kind == retired.RELAY and not over(e, have.queued, now)}
+    named |= {e.relay for e in entries if e.kind == retired.RELAY and not standing.over(e, have.queued, now)}
     return {name: relay for name, relay in sorted(site.relays.items()) if name in named}
-
-
-def over(entry: Retired, queued: Iterable[Queued], now: datetime) -> bool:
-    """Whether nothing needs it any more: its time has passed, and no mail of then is in the queue."""
-    waits = any(q.arrived < entry.since and q.sender.endswith(f"@{entry.domain}") for q in queued)
-    return entry.due(now) and not waits

@@ -5,15 +5,13 @@ A file that an administrator may add to carries one block a stage; what stands o
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from ipaddress import IPv6Address, IPv6Network
 
 import yaml
 
-from runbooklib.params import Domain, Site
+from runbooklib.params import Site
 
 CONTAINER = "mailserver"
 CONFIG = "/tmp/docker-mailserver"  # noqa: S108 - where the image expects its configuration
@@ -31,33 +29,7 @@ DOVECOT, QUOTAS, QUOTA_RECIPIENTS = "config/dovecot.cf", "config/dovecot-quotas.
 DKIM_KEYS = "config/opendkim/keys"
 KEY_TABLE, SIGNING_TABLE = "config/opendkim/KeyTable", "config/opendkim/SigningTable"
 NEEDS_NEW_CONTAINER = (ENV, MAIN_CF, PATCHES, RELAY_CA, DOVECOT)
-REQUIRED_LOCAL_PARTS = ("postmaster", "abuse")  # RFC 5321 4.5.1, RFC 2142 4 and 2
 DIGEST = "org.mail-runbooks.configuration"
-
-
-def with_block(text: str, owner: str, lines: Iterable[str]) -> str:
-    """The text with the lines between the owner's two marks replaced, appended where there are none."""
-    first, last = f"# >>> {owner} (managed by mail-runbooks; edit outside of these marks)", f"# <<< {owner}"
-    body = [*lines]
-    block = "\n".join([first, *body, last]) + "\n" if body else ""
-    marked = re.compile(rf"^# >>> {re.escape(owner)} .*?^# <<< {re.escape(owner)}\n?", re.MULTILINE | re.DOTALL)
-    if marked.search(text):
-        return marked.sub(lambda _: block, text, count=1)
-    if not block:
-        return text
-    return text + ("\n" if text and not text.endswith("\n") else "") + block
-
-
-def block(text: str, owner: str) -> list[str]:
-    """The lines between the owner's marks."""
-    found = re.search(rf"^# >>> {re.escape(owner)} .*?\n(.*?)^# <<< {re.escape(owner)}", text, re.MULTILINE | re.DOTALL)
-    return found[1].splitlines() if found else []
-
-
-def outside(text: str, owner: str) -> list[str]:
-    """The lines that are not the owner's, comments and empty ones left out."""
-    rest = with_block(text, owner, ()).splitlines()
-    return [line for line in rest if line.strip() and not line.lstrip().startswith("#")]
 
 
 def compose(site: Site, digests: Mapping[str, str]) -> str:
@@ -166,38 +138,6 @@ def patches() -> list[str]:
     return ["postconf -F 'lmtp/unix/command = lmtp flags=O'  # lmtp(8), since Postfix 3.5: prepends X-Original-To"]
 
 
-def aliases(site: Site) -> dict[str, str]:
-    """Every alias the site declares, with postmaster@ and abuse@ of each domain, and the catch-alls last."""
-    found: dict[str, str] = {}
-    for domain in site.domains:
-        target = owner(site, domain)
-        required = {f"{local}@{domain.name}": target for local in REQUIRED_LOCAL_PARTS}
-        found |= {a: t for a, t in required.items() if a not in site.mailboxes}
-        found |= {alias: _kept(site, domain, targets) for alias, targets in domain.aliases.items()}
-    return found | {f"@{d.name}": _kept(site, d, (d.catch_all,)) for d in site.domains if d.catch_all}
-
-
-def _kept(site: Site, domain: Domain, targets: tuple[str, ...]) -> str:
-    """An alias's targets; where all are elsewhere the domain's owner keeps a copy: a forward may be refused there."""
-    local = any(target in site.mailboxes for target in targets)
-    return ",".join(targets if local else (owner(site, domain), *targets))
-
-
-def owner(site: Site, domain: Domain) -> str:
-    """Who reads postmaster@ of a domain where nobody was named: its catch-all, its first mailbox, the site's first."""
-    own = [a for a in (domain.catch_all, *(m.address for m in domain.mailboxes)) if a in site.mailboxes]
-    return next(iter([*own, *site.mailboxes]))
-
-
 def refusals(site: Site) -> list[str]:
     """The access(5) lines that answer 550 5.1.1 for refused addresses."""
     return [f"{address} 550 5.1.1 User unknown" for domain in site.domains for address in domain.refuse]
-
-
-def difference(old: str | None, new: str) -> str:
-    """What changes in a text file, in a few lines."""
-    if old is None:
-        return f"new, {len(new.splitlines())} lines"
-    lines = list(difflib.unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=0))[2:]
-    kept = [line for line in lines if not line.startswith("@@")]
-    return "\n".join([*kept[:12], *(["…"] if len(kept) > 12 else [])])  # noqa: PLR2004 - a plan is read by people

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runbooklib.params import Site
-from runbooklib.servers import layout
+from runbooklib.servers import addresses
+from runbooklib.servers.docker_mailserver import layout
 
 UNLIMITED = "0"
 
@@ -63,7 +64,7 @@ def _users(options: str) -> list[str]:
 def recipients(site: Site) -> Iterator[str]:
     """The passwd-file of recipients that docker-mailserver makes no user for; a catch-all stands as @domain."""
     quotas = limits(site)
-    for alias, targets in layout.aliases(site).items():
+    for alias, targets in addresses.aliases(site).items():
         local = [target for target in targets.split(",") if target in site.mailboxes]
         if "," not in targets and not alias.startswith("@"):
             continue

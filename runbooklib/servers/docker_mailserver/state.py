@@ -1,0 +1,224 @@
+"""What stands on the server of a docker-mailserver, read in one round trip."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import Any
+
+from runbooklib import host, signing
+from runbooklib.host import Answer
+from runbooklib.params import Site
+from runbooklib.records.texts import TagError
+from runbooklib.results import Shown, Table
+from runbooklib.servers import engine, retired
+from runbooklib.servers.docker_mailserver import layout
+from runbooklib.servers.engine import Engine
+from runbooklib.servers.opendkim import Tables
+from runbooklib.servers.retired import Retired
+
+TEXTS = (
+    layout.COMPOSE,
+    layout.ENV,
+    layout.MAIN_CF,
+    layout.PATCHES,
+    layout.VIRTUAL,
+    layout.SELF,
+    layout.REFUSE,
+    layout.RELAY_MAP,
+    layout.RETIRED,
+    layout.DOVECOT,
+    layout.QUOTAS,
+    layout.QUOTA_RECIPIENTS,
+    layout.KEY_TABLE,
+    layout.SIGNING_TABLE,
+)
+SEALED = (layout.CERTIFICATE, layout.KEY, layout.LOGINS, layout.RELAY_CA)
+SIEVE = "config/*.sieve mail-data/*/*/home/.dovecot.sieve mail-data/*/*/home/sieve/*.sieve"
+REDIRECT = re.compile(r'\bredirect\b[^;"]*"([^"\s]+@[^"\s]+)"', re.IGNORECASE)  # RFC 5228 4.2
+FOLDERS = ("config", "certs", "mail-data", "mail-state", "mail-logs")
+
+
+@dataclass(frozen=True)
+class FileFact:
+    """A file on the server: its text where it holds no secret, else only its digest."""
+
+    digest: str
+    mode: int
+    owner: str
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class Container:
+    """The mail server's container."""
+
+    id: str
+    image: str
+    state: str
+    health: str
+    restarts: int
+    digest: str  # of the configuration it was made with
+
+
+@dataclass(frozen=True)
+class State(Shown):
+    """What stands on the server, read in one round trip."""
+
+    engine: Engine
+    files: Mapping[str, FileFact] = field(default_factory=dict)
+    folders: frozenset[str] = frozenset()
+    container: Container | None = None
+    image: bool = False
+    mailboxes: frozenset[str] = frozenset()
+    keys: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (domain, selector) -> public half
+    private: frozenset[tuple[str, str]] = frozenset()  # keys whose private half is there
+    live: frozenset[tuple[str, str]] = frozenset()  # keys the running signer holds, equal to those on disk
+    redirects: frozenset[str] = frozenset()  # where users' Sieve scripts send mail on to
+    signing: Mapping[str, str] = field(default_factory=dict)  # domain -> selector the running signer signs with
+
+    def text(self, path: str) -> str | None:
+        """A file's text, None where there is no file."""
+        return self.files[path].text if path in self.files else None
+
+    @property
+    def retired(self) -> tuple[Retired, ...]:
+        """The keys and relays that were left, as the server remembers them."""
+        return retired.parse(self.text(layout.RETIRED) or "")
+
+    @property
+    def tables(self) -> Tables:
+        """OpenDKIM's tables as the next container will read them."""
+        return Tables(self.text(layout.KEY_TABLE) or "", self.text(layout.SIGNING_TABLE) or "")
+
+    def signs(self, domain: str) -> str:
+        """The selector that signs a domain's mail: now, or, where nothing runs, once it does; empty for none."""
+        if self.container and self.container.state == "running":
+            return self.signing.get(domain, "")
+        selector = self.tables.signer(domain)
+        return selector if (domain, selector) in self.keys else ""
+
+    def parts(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
+        told = {
+            "system": self.engine.os.get("PRETTY_NAME", "unknown"),
+            "init": "systemd" if self.engine.systemd else "init scripts",
+            "Docker Engine": self.engine.version or self.engine.said or "absent",
+            "Docker Compose": self.engine.compose or "absent",
+            "image": "present" if self.image else "absent",
+            "container": f"{self.container.state}, {self.container.health}" if self.container else "absent",
+            "mailboxes": ", ".join(sorted(self.mailboxes)) or "none",
+            "DKIM keys": ", ".join(f"{s}._domainkey.{d}" for d, s in sorted(self.keys)) or "none",
+            "signs today": ", ".join(f"{s}._domainkey.{d}" for d, s in sorted(self.signing.items())) or "nothing",
+            "files": ", ".join(sorted(self.files)) or "none",
+        }
+        return "on the server", ("what", "is"), list(told.items())
+
+    def data(self) -> dict[str, Any]:
+        title, columns, rows = self.parts()
+        return Table(title, columns, tuple(rows)).data()
+
+
+def path(site: Site, relative: str) -> str:
+    """Where a file of ours is on the server."""
+    return str(PurePosixPath(site.mail.directory) / relative)
+
+
+def observe(site: Site) -> State:
+    """What stands on the server; nothing is installed or refreshed for asking."""
+    return parse(host.connect(site).facts(engine.FACTS | _commands(site)))
+
+
+def _commands(site: Site) -> dict[str, str]:
+    here = site.mail.directory
+    name = layout.CONTAINER
+    commands = {
+        "container": f"docker inspect {name}",
+        "image": f"docker image inspect -f '{{{{.Id}}}}' {site.mail.image}",
+        "mailboxes": f"cut -d'|' -f1 {here}/{layout.ACCOUNTS}",
+        "folders": f"cd {here} && ls -d {' '.join(FOLDERS)}",
+        "redirects": f'cd {here} && for f in {SIEVE}; do test -f "$f" && grep -h redirect "$f"; done; true',
+        "keys": f"cd {here}/config/opendkim/keys && grep -H '' */*.txt",
+        "on disk": f"cd {here}/config/opendkim/keys && sha256sum */*.private",
+        "live": f"docker exec {name} sh -c 'cd /etc/opendkim/keys && sha256sum */*.private'",
+        "live tables": f"docker exec {name} sh -c 'cd /etc/opendkim && cat KeyTable && echo -- && cat SigningTable'",
+    }
+    for relative in (*TEXTS, *SEALED):
+        show = f"base64 -w0 {here}/{relative}" if relative in TEXTS else "true"
+        commands[f"file {relative}"] = f"stat -c '%a %U:%G' {here}/{relative} && sha256sum <{here}/{relative} && {show}"
+    return commands
+
+
+def parse(facts: Mapping[str, Answer]) -> State:
+    """The state, from the answers of the server; what was not answered is absent."""
+    lines = {n: a.out.splitlines() if a.ok else [] for n, a in facts.items()}
+    on_disk = _digests(facts["on disk"].out if "on disk" in facts else "")
+    live = _digests(facts["live"].out if "live" in facts else "")
+    return State(
+        engine=engine.parse(facts),
+        files={r: f for r in (*TEXTS, *SEALED) if (f := _file(lines.get(f"file {r}", [])))},
+        folders=frozenset(lines.get("folders", [])),
+        container=container(facts.get("container")),
+        image="image" in facts and facts["image"].ok,
+        mailboxes=frozenset(filter(None, lines.get("mailboxes", []))),
+        keys=_keys(facts["keys"].out if "keys" in facts else ""),
+        redirects=frozenset(REDIRECT.findall("\n".join(lines.get("redirects", [])))),
+        private=frozenset(on_disk),
+        live=frozenset(key for key, digest in live.items() if on_disk.get(key) == digest),
+        signing=_signing("\n".join(lines.get("live tables", [])), live),
+    )
+
+
+def _signing(text: str, held: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """For each domain the selector whose row decides, where the signer holds that key."""
+    keys, _, rows = text.partition("\n--\n")
+    tables, own = Tables(keys, rows), set(held)
+    signers = {domain: tables.signer(domain) for domain, _ in own}
+    return {domain: selector for domain, selector in signers.items() if (domain, selector) in own}
+
+
+def _file(lines: list[str]) -> FileFact | None:
+    if len(lines) < 2:  # noqa: PLR2004 - mode and owner, digest
+        return None
+    mode, owner = lines[0].split()
+    text = base64.b64decode(lines[2]).decode(errors="replace") if len(lines) > 2 else ""  # noqa: PLR2004
+    return FileFact(lines[1].split()[0], int(mode, 8), owner, text)
+
+
+def container(answer: Answer | None) -> Container | None:
+    """The container, from what `docker inspect` answered."""
+    if answer is None or not answer.ok:
+        return None
+    told = json.loads(answer.out)[0]
+    state = told["State"]
+    return Container(
+        id=told["Id"],
+        image=told["Config"]["Image"],
+        state=state["Status"],
+        health=state.get("Health", {}).get("Status", "no health check"),
+        restarts=told["RestartCount"],
+        digest=(told["Config"].get("Labels") or {}).get(layout.DIGEST, ""),
+    )
+
+
+def _digests(text: str) -> dict[tuple[str, str], str]:
+    found = re.findall(r"^([0-9a-f]{64})  ([^/\s]+)/(\S+)\.private$", text, re.MULTILINE)
+    return {(domain, selector): digest for digest, domain, selector in found}
+
+
+def _keys(text: str) -> dict[tuple[str, str], str]:
+    """The public halves, from `grep -H ''` over the .txt files."""
+    texts: dict[tuple[str, str], str] = {}
+    for name, line in re.findall(r"^([^/\s]+/[^:]+)\.txt:(.*)$", text, re.MULTILINE):
+        domain, _, selector = name.partition("/")
+        texts[domain, selector] = texts.get((domain, selector), "") + line + "\n"
+    found = {}
+    for key, zone_text in texts.items():
+        try:
+            found[key] = signing.public_text(zone_text)
+        except TagError:
+            continue  # an unreadable half is no key: the plan and the checks treat it as absent
+    return found
