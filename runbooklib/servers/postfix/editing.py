@@ -10,6 +10,7 @@ import io
 import re
 import shlex
 import tarfile
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -18,7 +19,7 @@ from runbooklib.host import Host, HostError
 from runbooklib.results import Change
 
 # Tables that `postmap -q` can open as they stand; one that is missing stops Postfix's programs, not `postfix check`.
-TABLE = re.compile(r"\b(?:texthash|hash|lmdb|btree|cdb|sqlite|pcre|regexp|cidr):/[^\s,{}]+")
+TABLE = re.compile(r"\b(?!unix:|file:)[a-z]+:/[^\s,{}]+")
 RELOAD = "if postfix status >/dev/null 2>&1; then postfix reload; fi"
 REFUSED = 65  # the script's status where a check said no and what stood before is back
 UNPACK = 'umask 077; d=$(mktemp -d) && trap \'rm -rf "$d"\' EXIT && tar -C "$d" -xpf - && sh "$d/do" "$d"'
@@ -175,7 +176,7 @@ class PostfixChange(Change):
         with tarfile.open(fileobj=buffer, mode="w") as tar:
             for name, content, mode in self._entries():
                 entry = tarfile.TarInfo(name)
-                entry.size, entry.mode = len(content), mode
+                entry.size, entry.mode, entry.mtime = len(content), mode, int(time.time())
                 tar.addfile(entry, io.BytesIO(content))
         return buffer.getvalue()
 
