@@ -407,7 +407,15 @@ def apply(site: Site, plan: Plan, *, apply: bool) -> Outcome:
 
 
 def carry_out(host: Host, plan: Plan) -> Outcome:
-    """Every step of a plan, in order.
+    """Every step of a plan, in order, on one server.
+
+    Raises GateError with the row of the step that broke; what is done before it stays done.
+    """
+    return stepwise(plan, lambda change: change.do(host))  # type: ignore[attr-defined]
+
+
+def stepwise(plan: Plan, do: Callable[[Change], None]) -> Outcome:
+    """Every step of a plan, in order, each done by `do`.
 
     Raises GateError with the row of the step that broke; what is done before it stays done.
     """
@@ -415,7 +423,7 @@ def carry_out(host: Host, plan: Plan) -> Outcome:
     for change in plan:
         say(f"{change.target}: {change.after}")
         try:
-            change.do(host)  # type: ignore[attr-defined]
+            do(change)
         except RunbookError as error:
             show(Outcome(plan, tuple(done), applied=True))
             Checklist(plan.title, (_broken(change, error, len(done), len(plan)),)).require()
