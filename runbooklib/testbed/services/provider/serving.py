@@ -33,7 +33,10 @@ class Request:
     path: str
     query: Mapping[str, str]
     headers: Mapping[str, str]  # names in lower case
-    body: Any = None
+    body: Any = None  # JSON; None for what is none
+    raw: bytes = b""
+    remote: str = ""  # the client's address
+    uri: str = ""  # path and query as they were written
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class RefusedError(Exception):
 
 
 Handler = Callable[..., Answer]
-Api = Callable[[Request], Answer]
+Api = Callable[[Request], Answer | None]  # None: the connection ends without an answer
 
 
 @dataclass
@@ -162,13 +165,15 @@ class Exchange(BaseHTTPRequestHandler):
         if fault:
             time.sleep(fault.get("delay", 0))
             if fault.get("drop"):
-                self.close_connection = True
-                return
-            if "status" in fault:
+                answer = None
+            elif "status" in fault:
                 answer = Answer(fault["status"], fault.get("body"), fault.get("headers", {}))
             elif not fault.get("after"):
                 answer = self.server.api(request)
-        self._send(answer)
+        if answer is None:
+            self.close_connection = True
+        else:
+            self._send(answer)
 
     do_GET = do_POST = do_PATCH = do_DELETE = do_PUT = _answer  # noqa: N815 - http.server's names
 
@@ -176,7 +181,9 @@ class Exchange(BaseHTTPRequestHandler):
         parts = urlsplit(self.path)
         raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        return Request(self.command, parts.path, dict(parse_qsl(parts.query)), headers, _json(raw))
+        remote = str(self.client_address[0]).removeprefix("::ffff:")
+        query = dict(parse_qsl(parts.query))
+        return Request(self.command, parts.path, query, headers, _json(raw), raw, remote, self.path)
 
     def _send(self, answer: Answer) -> None:
         raw = b"" if answer.body is None else _bytes(answer.body)
