@@ -118,11 +118,18 @@ def _url(value: str) -> str:
 
 
 def _own_url(value: str) -> str:
-    """Keys are not sent in clear, except to this machine itself: through a tunnel, say."""
+    """Without TLS only to this machine, through a tunnel say, or to an address of a private network."""
     parts = urlsplit(value)
-    if parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"} and not parts.query:
+    if parts.scheme == "http" and _near(parts.hostname or "") and not (parts.query or parts.fragment):
         return value.rstrip("/")
     return _url(value)
+
+
+def _near(name: str) -> bool:
+    try:
+        return ipaddress.ip_address(name).is_private
+    except ValueError:
+        return name == "localhost"
 
 
 Text = Annotated[str, BeforeValidator(_text)]
