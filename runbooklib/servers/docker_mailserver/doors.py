@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import smtplib
 import socket
 import ssl
@@ -17,16 +16,19 @@ from runbooklib.endpoint import Endpoint, EndpointError
 from runbooklib.params import Site
 from runbooklib.places import locate
 from runbooklib.results import Check, Checklist, Outcome, Status, judged, passed
-from runbooklib.servers import addresses
 from runbooklib.servers.docker_mailserver import layout
 from runbooklib.servers.docker_mailserver.running import Server
 from runbooklib.servers.docker_mailserver.state import State, observe
+from runbooklib.servers.recipients import OPEN_RELAY, POSTSCREEN_SECONDS, REFUSED, asked, judge, replies
 
 PORTS = (25, 143, 465, 587, 993)
 SERVICES = ("mailserver", "changedetector", "cron", "dovecot", "opendkim", "opendmarc", "postfix", "rsyslog")
-POSTSCREEN_SECONDS = 20.0  # it greets a new client after 6 s
 Mode = Literal["starttls", "implicit"]
-STRANGER = "somebody@relay-probe.invalid"  # RFC 6761 6.4: no such domain, so nobody is written to
+FIXES = {
+    OPEN_RELAY: "the server accepts mail for others: look at mynetworks and PERMIT_DOCKER at once",
+    REFUSED: "run with apply; config/refuse.cf holds the refused addresses",
+}
+USUAL_FIX = "run with apply; config/postfix-virtual.cf and postfix-accounts.cf hold the addresses"
 
 
 def verify(site: Site, done: Outcome, wait: float) -> Checklist:
@@ -205,40 +207,23 @@ def _first_certificate(pem: str) -> str:
 
 def recipients(site: Site) -> list[Check]:
     """What port 25 answers to a size, and to RCPT TO mailboxes, aliases, catch-all, refused and foreign; none sent."""
-    asked = _expected_answers(site)
+    questions = asked(site)
     try:
-        size, answers = _ask(site, [address for _, address, _ in asked])
+        size, answers = _ask(site, [address for _, address, _ in questions])
     except (EndpointError, smtplib.SMTPException, OSError) as error:
         fix = "look at the mail log for what refused the connection"
         return [Check("server.recipients", Status.UNKNOWN, "an SMTP dialogue on port 25", str(error), fix)]
-    return [
-        too_large(site, size),
-        *(_answered(name, address, wanted, answers[address]) for name, address, wanted in asked),
-    ]
-
-
-def _expected_answers(site: Site) -> list[tuple[str, str, str]]:
-    """(name of the check, address, start of the expected answer) for every address worth asking about."""
-    made_up = f"runbook-{secrets.token_hex(6)}"
-    asked = [("server.rcpt.mailbox", address, "250") for address in site.mailboxes]
-    asked += [("server.rcpt.alias", a, "250") for a in addresses.aliases(site) if not a.startswith("@")]
-    for domain in site.domains:
-        known = "250" if domain.catch_all else "550 5.1.1"
-        asked.append(("server.rcpt.made-up", f"{made_up}@{domain.name}", known))
-        asked += [("server.rcpt.refused", address, "550 5.1.1") for address in domain.refuse]
-    return [*asked, ("server.rcpt.open-relay", STRANGER, "5")]
+    return [too_large(site, size), *judge(questions, answers, FIXES, USUAL_FIX)]
 
 
 def _ask(site: Site, addresses: Iterable[str]) -> tuple[str, dict[str, str]]:
     """The answers to a message larger than the limit, only announced, and to each recipient."""
-    where = Endpoint(site.server.hostname, 25, "none", None)
-    client = endpoint.smtp(where, host.connect(site).dial, "127.0.0.1", POSTSCREEN_SECONDS, "[127.0.0.1]")
+    where, patience = Endpoint(site.server.hostname, 25, "none", None), POSTSCREEN_SECONDS
+    client = endpoint.smtp(where, host.connect(site).dial, "127.0.0.1", patience, "[127.0.0.1]")
     try:
-        # The null sender: nothing can bounce, and no sender policy applies (RFC 5321 4.5.5).
         size = endpoint.reply(*client.mail("", [f"SIZE={site.mail.message_size_limit + 1}"]))
         client.rset()
-        client.mail("")
-        return size, {address: endpoint.reply(*client.rcpt(address)) for address in addresses}
+        return size, replies(client, addresses)
     finally:
         client.close()
 
@@ -249,11 +234,3 @@ def too_large(site: Site, answer: str) -> Check:
     fix = "run with apply; mail.message_size_limit is the largest message in bytes"
     expected = f"552 5.3.4… to SIZE={limit + 1}, before the message is sent"
     return judged("server.size", answer.startswith("552 5.3.4"), expected, answer, fix, "RFC 1870 6")
-
-
-def _answered(name: str, address: str, wanted: str, answer: str) -> Check:
-    fix = {
-        "server.rcpt.open-relay": "the server accepts mail for others: look at mynetworks and PERMIT_DOCKER at once",
-        "server.rcpt.refused": "run with apply; config/refuse.cf holds the refused addresses",
-    }.get(name, "run with apply; config/postfix-virtual.cf and postfix-accounts.cf hold the addresses")
-    return judged(f"{name} {address}", answer.startswith(wanted), f"{wanted}…", answer, fix, "RFC 5321 4.2.3, RFC 3463")
