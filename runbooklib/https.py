@@ -8,6 +8,7 @@ HttpsError
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -53,20 +54,37 @@ def exchange(
     direct: bool = False,
     **what: Any,
 ) -> httpx.Response:
-    """One request and whatever answer it gets; `direct` goes past the proxy that leads outside.
+    """One request and whatever answer it gets within the time; `direct` goes past the proxy that leads outside.
 
     Raises UntrustedError or SilentError.
     """
-    where = f"{method} {url}"
+    where, until = f"{method} {url}", time.monotonic() + timeout
     try:
-        with httpx.Client(verify=trust, timeout=timeout, trust_env=not direct) as client:
-            return client.request(method, url, headers=dict(headers), **what)
+        with (
+            httpx.Client(verify=trust, timeout=timeout, trust_env=not direct) as client,
+            client.stream(method, url, headers=dict(headers), **what) as answer,
+        ):
+            return _whole(answer, until)
     except httpx.TimeoutException:
         raise SilentError(f"{where}: no answer within {timeout:g} s") from None
     except httpx.TransportError as error:
         if _untrusted(error):
             raise UntrustedError(f"{where}: certificate refused: {short(str(error))}") from None
         raise SilentError(f"{where}: {short(str(error)) or type(error).__name__}") from None
+
+
+def _whole(answer: httpx.Response, until: float) -> httpx.Response:
+    """The answer with all of its body; httpx's own limit is for each part, and one that trickles may take for ever."""
+    parts = list[bytes]()
+    for part in answer.iter_bytes():
+        parts.append(part)
+        if time.monotonic() > until:
+            raise httpx.ReadTimeout("the answer did not end")
+    headers = [(name, value) for name, value in answer.headers.multi_items() if name not in DECODED]
+    return httpx.Response(answer.status_code, headers=headers, content=b"".join(parts), request=answer.request)
+
+
+DECODED = {"content-encoding", "content-length", "transfer-encoding"}  # no longer true of what was read
 
 
 def _untrusted(error: BaseException) -> bool:
