@@ -91,7 +91,7 @@ def turns(site: Site, have: Keyring, seen: Observed | None) -> list[Turn]:
 
 def _turn(domain: Domain, have: Keyring, seen: Observed | None) -> Turn:
     public = have.keys.get((domain.name, domain.dkim.selector), "")
-    unseen = _unseen(_wanted(domain.name, domain.dkim.selector, public), seen) if public else "it is not made yet"
+    unseen = _unseen(record(domain.name, domain.dkim.selector, public), seen) if public else "it is not made yet"
     return Turn(domain, have.signs(domain.name), bool(public), unseen)
 
 
@@ -117,11 +117,12 @@ def records(site: Site, have: Keyring, now: datetime) -> Desired:
     for domain in site.domains:
         older = [have.signs(domain.name), *(e.selector for e in kept if e.domain == domain.name)]
         selectors = [domain.dkim.selector, *(s for s in older if (domain.name, s) in have.keys)]
-        found |= {(domain.name, s): _wanted(domain.name, s, have.keys.get((domain.name, s), "")) for s in selectors}
+        found |= {(domain.name, s): record(domain.name, s, have.keys.get((domain.name, s), "")) for s in selectors}
     return Desired(tuple(found.values()))
 
 
-def _wanted(domain: str, selector: str, public: str) -> Wanted:
+def record(domain: str, selector: str, public: str) -> Wanted:
+    """The record of a key; without a value where the key is not made yet."""
     return Wanted(
         record_name(domain, selector),
         "TXT",
