@@ -6,34 +6,22 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from runbooklib.params import Site
-from runbooklib.records import Desired, Observed
+from runbooklib.records import Desired
 from runbooklib.results import Checklist, Outcome, Plan
+from runbooklib.servers.mailcow import bootstrap, readiness, signer, state, writes
+from runbooklib.servers.mailcow.running import Server
+from runbooklib.servers.mailcow.state import State
 from runbooklib.servers.retired import Retired
 from runbooklib.servers.standing import Standing
 
-
-def of(site: Site) -> Any:
-    raise NotImplementedError
-
-
-def preflight(site: Site) -> Checklist:
-    raise NotImplementedError
+preflight, apply = readiness.preflight, writes.apply
+observe, plan, verify = state.observe, bootstrap.plan, bootstrap.verify
+plan_keys, verify_keys = signer.plan, signer.verify
 
 
-def observe(site: Site) -> Any:
-    raise NotImplementedError
-
-
-def plan(site: Site, have: Any) -> Plan:
-    raise NotImplementedError
-
-
-def apply(site: Site, plan: Plan, *, apply: bool) -> Outcome:
-    raise NotImplementedError
-
-
-def verify(site: Site, done: Outcome, wait: float) -> Checklist:
-    raise NotImplementedError
+def of(site: Site) -> Server:
+    """The running server."""
+    return Server(site)
 
 
 def routes(site: Site) -> Standing[Any]:
@@ -54,13 +42,24 @@ def expired(site: Site) -> tuple[Retired, ...]:
     raise NotImplementedError
 
 
-def plan_keys(site: Site, have: Any, seen: Observed | None) -> Plan:
-    raise NotImplementedError
-
-
-def verify_keys(site: Site, done: Outcome, seen: Observed | None, *, apply: bool, wait: float) -> Checklist:
-    raise NotImplementedError
-
-
 def records(site: Site) -> Desired:
-    raise NotImplementedError
+    """The public half of each domain's key, without a value where none is made yet."""
+    return signer.records(site, observe(site))
+
+
+__all__ = [
+    "State",
+    "apply",
+    "expired",
+    "observe",
+    "of",
+    "plan",
+    "plan_keys",
+    "plan_routes",
+    "preflight",
+    "records",
+    "routes",
+    "verify",
+    "verify_keys",
+    "verify_routes",
+]

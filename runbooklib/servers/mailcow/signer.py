@@ -8,12 +8,13 @@ import smtplib
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from email.utils import formatdate, make_msgid
 
 from runbooklib import endpoint
 from runbooklib.credentials import CredentialError
 from runbooklib.endpoint import EndpointError
 from runbooklib.params import Domain, Mailbox, Site
-from runbooklib.records import Observed
+from runbooklib.records import Desired, Observed, Wanted
 from runbooklib.results import Check, Checklist, Outcome, Plan, Status, judged
 from runbooklib.servers import addresses, keys
 from runbooklib.servers.keys import Turn, record_name
@@ -55,6 +56,16 @@ def _made(domain: Domain) -> Write:
         read=("dkim", name),
         shows={"dkim_selector": selector, "length": domain.dkim.size},
     )
+
+
+def records(site: Site, have: State) -> Desired:
+    """The public half of the key that signs for each domain; without a value where none is made yet."""
+    return Desired(tuple(_record(domain, have) for domain in site.domains))
+
+
+def _record(domain: Domain, have: State) -> Wanted:
+    selector = have.signs(domain.name) or domain.dkim.selector
+    return keys.record(domain.name, selector, have.keys.get((domain.name, selector), ""))
 
 
 def verify(site: Site, done: Outcome, seen: Observed | None, *, apply: bool, wait: float) -> Checklist:
@@ -144,7 +155,8 @@ def _through(site: Site, domain: Domain, wait: float) -> bytes | None:
     sender, box = writer(site, domain)
     token = f"runbook-{secrets.token_hex(8)}"
     text = (
-        f"From: {sender}\r\nTo: {box.address}\r\nSubject: DKIM proof {token}\r\n\r\n"
+        f"From: {sender}\r\nTo: {box.address}\r\nSubject: DKIM proof {token}\r\n"
+        f"Date: {formatdate()}\r\nMessage-ID: {make_msgid(domain=domain.name)}\r\n\r\n"
         "Sent by 03-dkim to see whether the running signer signs. It may be deleted.\r\n"
     )
     with endpoint.ending(doors.opened(site, doors.SUBMISSION, "starttls")) as client:
