@@ -8,6 +8,7 @@ from runbooklib.params import Site
 from runbooklib.results import Check, Checklist, Outcome, Plan, Status, judged
 from runbooklib.servers.mailcow import aliases, domains, doors, mailboxes, readiness, state
 from runbooklib.servers.mailcow.api import MailcowError
+from runbooklib.servers.mailcow.doors import Doors
 from runbooklib.servers.mailcow.state import State
 
 
@@ -34,7 +35,7 @@ def verify(site: Site, done: Outcome, wait: float) -> Checklist:
     except MailcowError as error:
         unseen = Check("server.state", error.status, "mailcow tells what stands in it", str(error), error.fix)
         return Checklist(title, (ready, unseen))
-    return Checklist(title, (ready, *standing(site, have), *doors.rows(site)))
+    return Checklist(title, (ready, *standing(site, have), *doors.rows(Doors(site))))
 
 
 def standing(site: Site, have: State) -> Iterator[Check]:

@@ -6,6 +6,8 @@ import imaplib
 import smtplib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 
 from runbooklib import endpoint
 from runbooklib.credentials import CredentialError
@@ -14,8 +16,6 @@ from runbooklib.params import Mailbox, Site
 from runbooklib.results import Check, Status, passed
 from runbooklib.servers.recipients import OPEN_RELAY, POSTSCREEN_SECONDS, REFUSED, asked, judge, replies
 
-SUBMISSION, SUBMISSIONS, IMAP, IMAPS = 587, 465, 143, 993
-TLS_DOORS: tuple[tuple[int, Tls], ...] = ((SUBMISSION, "starttls"), (SUBMISSIONS, "implicit"), (IMAPS, "implicit"))
 REFUSALS = 3  # of a password; mailcow bans an address after ten in 600 s
 BLOCKED = "blocked using"  # postscreen, of a client on a DNS blocklist, as many private lines are
 FIXES = {
@@ -25,70 +25,84 @@ FIXES = {
 USUAL = "run 01-bootstrap with apply; E-Mail > Configuration in mailcow shows mailboxes and aliases"
 
 
-def at(site: Site, port: int, tls: Tls) -> Endpoint:
-    """A door of the site's mailcow, by the name its certificate is for."""
-    return Endpoint(site.server.hostname, port, tls, site.mail.tls.ca)
+@dataclass(frozen=True)
+class Doors:
+    """Where the site's mailcow listens for mail: its own address, so that it works before DNS names it."""
+
+    site: Site
+    smtp: int = 25
+    submission: int = 587
+    submissions: int = 465
+    imaps: int = 993
+
+    def opened(self, port: int, tls: Tls, timeout: float = 15) -> smtplib.SMTP:
+        """SMTP at a door.
+
+        Raises EndpointError.
+        """
+        return endpoint.smtp(self._at(port, tls), endpoint.local_dial, self.site.server.ipv4, timeout)
+
+    def read(self) -> imaplib.IMAP4:
+        """IMAP.
+
+        Raises EndpointError.
+        """
+        return endpoint.imap(self._at(self.imaps, "implicit"), endpoint.local_dial, self.site.server.ipv4)
+
+    def _at(self, port: int, tls: Tls) -> Endpoint:
+        """By the name its certificate is for."""
+        return Endpoint(self.site.server.hostname, port, tls, self.site.mail.tls.ca)
 
 
-def opened(site: Site, port: int, tls: Tls, timeout: float = 15) -> smtplib.SMTP:
-    """SMTP at its own address, so that it works before DNS names it.
-
-    Raises EndpointError.
-    """
-    return endpoint.smtp(at(site, port, tls), endpoint.local_dial, site.server.ipv4, timeout)
-
-
-def read(site: Site) -> imaplib.IMAP4:
-    """IMAP there.
-
-    Raises EndpointError.
-    """
-    return endpoint.imap(at(site, IMAPS, "implicit"), endpoint.local_dial, site.server.ipv4)
-
-
-def certificates(site: Site) -> list[Check]:
-    """The certificate each TLS service shows, verified by name as a client would."""
+def rows(doors: Doors) -> Iterator[Check]:
+    """Certificates, logins and recipients, asked side by side."""
     with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda door: _certificate(site, *door), TLS_DOORS))
+        for part in pool.map(lambda ask: ask(doors), (certificates, logins, recipients)):
+            yield from part
 
 
-def _certificate(site: Site, port: int, tls: Tls) -> Check:
-    name, expected = f"server.tls.{port}", f"a certificate valid for {site.server.hostname}"
+def certificates(doors: Doors) -> list[Check]:
+    """The certificate each TLS service shows, verified by name as a client would."""
+    asked: dict[int, Callable[[], AbstractContextManager[object]]] = {
+        doors.submission: lambda: endpoint.ending(doors.opened(doors.submission, "starttls")),
+        doors.submissions: lambda: endpoint.ending(doors.opened(doors.submissions, "implicit")),
+        doors.imaps: lambda: endpoint.leaving(doors.read()),
+    }
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda door: _certificate(doors.site.server.hostname, *door), asked.items()))
+
+
+def _certificate(hostname: str, port: int, enter: Callable[[], AbstractContextManager[object]]) -> Check:
+    name, expected, ref = f"server.tls.{port}", f"a certificate valid for {hostname}", "RFC 9525 6"
     try:
-        if port == IMAPS:
-            with endpoint.leaving(read(site)):
-                pass
-        else:
-            with endpoint.ending(opened(site, port, tls)):
-                pass
+        with enter():
+            return passed(name, expected, "verified", ref)
     except EndpointError as error:
-        return Check(name, error.status, expected, str(error), error.fix, "RFC 9525 6")
-    return passed(name, expected, "verified", "RFC 9525 6")
+        return Check(name, error.status, expected, str(error), error.fix, ref)
 
 
-def logins(site: Site) -> list[Check]:
+def logins(doors: Doors) -> list[Check]:
     """Whether each mailbox takes its password, one after the other, until three were refused."""
-    rows, refused = list[Check](), 0
-    for mailbox in site.mailboxes.values():
+    found, refused = list[Check](), 0
+    for mailbox in doors.site.mailboxes.values():
         if refused == REFUSALS:
             said = f"not tried: {REFUSALS} passwords were refused, and mailcow bans who goes on"
-            rows.append(_login_row(mailbox, Status.UNKNOWN, said, "mend the refused ones first"))
+            found.append(_login_row(mailbox, Status.UNKNOWN, said, "mend the refused ones first"))
             continue
-        rows.append(_login(site, mailbox))
-        refused += rows[-1].status is Status.FAIL
-    return rows
+        found.append(_login(doors, mailbox))
+        refused += found[-1].status is Status.FAIL
+    return found
 
 
 def _login_row(mailbox: Mailbox, status: Status, said: str, fix: str = "") -> Check:
-    expected = f"{mailbox.password} opens submission ({SUBMISSION}) and IMAP ({IMAPS})"
+    expected = f"{mailbox.password} opens submission and IMAP"
     return Check(f"server.login {mailbox.address}", status, expected, said, fix, "RFC 6409 4.3, RFC 9051 6.2")
 
 
-def _login(site: Site, mailbox: Mailbox) -> Check:
-    tries: tuple[tuple[str, Callable[[Site, Mailbox], None]], ...] = (("submission", _submits), ("IMAP", _reads))
-    for door, attempt in tries:
+def _login(doors: Doors, mailbox: Mailbox) -> Check:
+    for door, attempt in (("submission", _submits), ("IMAP", _reads)):
         try:
-            attempt(site, mailbox)
+            attempt(doors, mailbox)
         except LoginError as error:
             fix = "set the password of params in mailcow, or name the right one; it was set when the mailbox was made"
             return _login_row(mailbox, error.status, f"{door}: {error}", fix)
@@ -98,25 +112,25 @@ def _login(site: Site, mailbox: Mailbox) -> Check:
     return _login_row(mailbox, Status.PASS, "both do")
 
 
-def _submits(site: Site, mailbox: Mailbox) -> None:
-    with endpoint.ending(opened(site, SUBMISSION, "starttls")) as client:
+def _submits(doors: Doors, mailbox: Mailbox) -> None:
+    with endpoint.ending(doors.opened(doors.submission, "starttls")) as client:
         endpoint.login(client, mailbox.address, mailbox.password)
 
 
-def _reads(site: Site, mailbox: Mailbox) -> None:
-    with endpoint.leaving(read(site)) as client:
+def _reads(doors: Doors, mailbox: Mailbox) -> None:
+    with endpoint.leaving(doors.read()) as client:
         endpoint.imap_login(client, mailbox.address, mailbox.password)
 
 
-def recipients(site: Site) -> list[Check]:
+def recipients(doors: Doors) -> list[Check]:
     """What port 25 answers to mailboxes, aliases, made-up, refused and foreign addresses; nothing is sent."""
     name, expected = "server.recipients", "an SMTP dialogue on port 25"
-    if not site.test.smtp25:
+    if not doors.site.test.smtp25:
         said, fix = "test.smtp25 is false: this machine may not speak to port 25", "05-send shows what arrives"
         return [Check(name, Status.UNKNOWN, expected, said, fix, advisory=True)]
-    questions = asked(site)
+    questions = asked(doors.site)
     try:
-        with endpoint.ending(opened(site, 25, "none", POSTSCREEN_SECONDS)) as client:
+        with endpoint.ending(doors.opened(doors.smtp, "none", POSTSCREEN_SECONDS)) as client:
             given = replies(client, [address for _, address, _ in questions])
     except (EndpointError, smtplib.SMTPException, OSError) as error:
         fix = "`docker compose logs postfix-mailcow` on the server says what refused the connection"
@@ -125,10 +139,3 @@ def recipients(site: Site) -> list[Check]:
         fix = "this machine's address is on a blocklist: ask from another, or set test.smtp25 to false"
         return [Check(name, Status.UNKNOWN, expected, blocked, fix, advisory=True)]
     return list(judge(questions, given, FIXES, USUAL))
-
-
-def rows(site: Site) -> Iterator[Check]:
-    """All of it, side by side."""
-    with ThreadPoolExecutor() as pool:
-        for part in pool.map(lambda ask: ask(site), (certificates, logins, recipients)):
-            yield from part

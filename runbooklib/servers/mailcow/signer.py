@@ -18,7 +18,7 @@ from runbooklib.records import Desired, Observed, Wanted
 from runbooklib.results import Check, Checklist, Outcome, Plan, Status, judged
 from runbooklib.servers import addresses, keys
 from runbooklib.servers.keys import Turn, record_name
-from runbooklib.servers.mailcow import doors
+from runbooklib.servers.mailcow.doors import Doors
 from runbooklib.servers.mailcow.state import State, observe
 from runbooklib.servers.mailcow.writes import Write
 
@@ -74,11 +74,11 @@ def verify(site: Site, done: Outcome, seen: Observed | None, *, apply: bool, wai
     have = observe(site)
     rows = [keys.refused_row(d.name, RSA_ONLY) for d in site.domains if d.dkim.ed25519]
     for domain in site.domains:
-        rows += _rows(site, domain, have, planned=bool(done.plan) and not done.applied, apply=apply, wait=wait)
+        rows += _rows(Doors(site), domain, have, planned=bool(done.plan) and not done.applied, apply=apply, wait=wait)
     return Checklist(TITLE, tuple(rows))
 
 
-def _rows(site: Site, domain: Domain, have: State, *, planned: bool, apply: bool, wait: float) -> Iterator[Check]:
+def _rows(doors: Doors, domain: Domain, have: State, *, planned: bool, apply: bool, wait: float) -> Iterator[Check]:
     signs = have.signs(domain.name)
     if not signs:
         yield _absent(domain, have, planned=planned)
@@ -87,7 +87,7 @@ def _rows(site: Site, domain: Domain, have: State, *, planned: bool, apply: bool
     row = keys.size_row(record_name(domain.name, signs), have.keys[domain.name, signs], wanted)
     yield replace(row, fix=ROTATE) if row.fix else row
     yield selector_row(domain, signs)
-    yield _proof(site, domain, have, apply=apply, wait=wait)
+    yield proof(doors, domain, have, apply=apply, wait=wait)
 
 
 def _absent(domain: Domain, have: State, *, planned: bool) -> Check:
@@ -107,7 +107,7 @@ def selector_row(domain: Domain, signs: str) -> Check:
     return judged(f"dkim.signing {domain.name}", signs == domain.dkim.selector, expected, said, fix, "RFC 6376 3.1")
 
 
-def _proof(site: Site, domain: Domain, have: State, *, apply: bool, wait: float) -> Check:
+def proof(doors: Doors, domain: Domain, have: State, *, apply: bool, wait: float) -> Check:
     """One message by submission to a local mailbox, verified with the public half mailcow shows (DNS comes in 04)."""
     turn = _turn(domain, have)
     name = f"dkim.proof {domain.name}"
@@ -115,7 +115,7 @@ def _proof(site: Site, domain: Domain, have: State, *, apply: bool, wait: float)
     if not apply:
         return Check(name, Status.PENDING, expected, "no message is sent without apply", "run again with apply")
     try:
-        raw = _through(site, domain, wait)
+        raw = _through(doors, domain, wait)
     except (EndpointError, CredentialError) as error:
         status, fix = getattr(error, "status", Status.FAIL), getattr(error, "fix", "")
         return Check(name, status, expected, str(error), fix or "mend what it says, then run again")
@@ -147,23 +147,23 @@ def writer(site: Site, domain: Domain) -> tuple[str, Mailbox]:
     return f"postmaster@{domain.name}", site.mailboxes[addresses.owner(site, domain)]
 
 
-def _through(site: Site, domain: Domain, wait: float) -> bytes | None:
+def _through(doors: Doors, domain: Domain, wait: float) -> bytes | None:
     """Submits a message as its author would, and reads it from the mailbox it was sent from.
 
     Raises EndpointError, CredentialError, smtplib.SMTPException, imaplib.IMAP4.error or OSError.
     """
-    sender, box = writer(site, domain)
+    sender, box = writer(doors.site, domain)
     token = f"runbook-{secrets.token_hex(8)}"
     text = (
         f"From: {sender}\r\nTo: {box.address}\r\nSubject: DKIM proof {token}\r\n"
         f"Date: {formatdate()}\r\nMessage-ID: {make_msgid(domain=domain.name)}\r\n\r\n"
         "Sent by 03-dkim to see whether the running signer signs. It may be deleted.\r\n"
     )
-    with endpoint.ending(doors.opened(site, doors.SUBMISSION, "starttls")) as client:
+    with endpoint.ending(doors.opened(doors.submission, "starttls")) as client:
         endpoint.login(client, box.address, box.password)
         client.sendmail(sender, [box.address], text)
     deadline = time.monotonic() + max(min(wait, 60), 5)
-    with endpoint.leaving(doors.read(site)) as mailbox:
+    with endpoint.leaving(doors.read()) as mailbox:
         endpoint.imap_login(mailbox, box.address, box.password)
         while time.monotonic() < deadline:
             if raw := next((raw for name in BOXES if (raw := _found(mailbox, name, token))), None):
