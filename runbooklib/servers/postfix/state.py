@@ -16,7 +16,16 @@ from runbooklib.results import Shown, Table
 from runbooklib.servers.postfix import dovecot, layout
 
 MAIN_CF, MASTER_CF = "/etc/postfix/main.cf", "/etc/postfix/master.cf"
-PACKAGES = ("postfix", "dovecot-core", "dovecot-imapd", "dovecot-lmtpd", "dovecot-sieve", "opendkim", "opendkim-tools")
+PACKAGES = (
+    "postfix",
+    "libsasl2-modules",  # PLAIN and LOGIN: without them Postfix logs in to no relay
+    "dovecot-core",
+    "dovecot-imapd",
+    "dovecot-lmtpd",
+    "dovecot-sieve",
+    "opendkim",
+    "opendkim-tools",
+)
 RIVALS = (
     "exim4-daemon-light",
     "exim4-daemon-heavy",
