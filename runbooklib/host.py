@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import paramiko
 
@@ -415,7 +415,7 @@ def carry_out(host: Host, plan: Plan) -> Outcome:
 
 
 def stepwise(plan: Plan, do: Callable[[Change], None]) -> Outcome:
-    """Every step of a plan, in order, each done by `do`.
+    """Every step of a plan, in order, each done by `do`, up to one that says it is not possible yet.
 
     Raises GateError with the row of the step that broke; what is done before it stays done.
     """
@@ -425,8 +425,11 @@ def stepwise(plan: Plan, do: Callable[[Change], None]) -> Outcome:
         try:
             do(change)
         except RunbookError as error:
-            show(Outcome(plan, tuple(done), applied=True))
-            Checklist(plan.title, (_broken(change, error, len(done), len(plan)),)).require()
+            row, so_far = _broken(change, error, len(done), len(plan)), Outcome(plan, tuple(done), applied=True)
+            if row.status is Status.PENDING:
+                return replace(so_far, waits=row)
+            show(so_far)
+            Checklist(plan.title, (row,)).require()
         done.append(change)
     return Outcome(plan, tuple(done), applied=True)
 
@@ -436,4 +439,5 @@ def _broken(change: Change, error: RunbookError, done: int, of: int) -> Check:
     usual = "mend what the server says and run this stage again: it goes on from here"
     fix = getattr(change, "fix", "") or getattr(error, "fix", "") or usual
     said = f"step {done + 1} of {of} broke, those before it are done: {error}"
-    return Check(f"apply {change.target}", getattr(error, "status", Status.FAIL), change.after, said, fix)
+    status, stage = getattr(error, "status", Status.FAIL), getattr(error, "waits_for", "")
+    return Check(f"apply {change.target}", status, change.after, said, fix, waits_for=stage)

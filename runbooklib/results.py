@@ -15,6 +15,7 @@ The error tree, drawn once:
     ├── SpfError, TagError   a DNS text is not the record it claims to be     (spf, records)
     ├── MaterialError        a file to be uploaded cannot be read             (servers)
     ├── MailcowError         mailcow's API said no, or nothing usable         (servers)
+    ├── RelayTestError       mailcow's own test of a relay was not passed     (servers)
     ├── RetiredError         what the server remembers cannot be read         (servers)
     ├── ProviderError        the API of a relay's provider said no, or nothing usable (relays)
     ├── DeliveryError        a message could not be handed over or fetched    (delivery)
@@ -279,6 +280,7 @@ class Outcome(Shown):
     plan: Plan
     done: tuple[Change, ...] = ()
     applied: bool = False
+    waits: Check | None = None  # the step that is not yet possible, and why; what comes after it was not done
 
     def __bool__(self) -> bool:
         return bool(self.done)
@@ -291,8 +293,12 @@ class Outcome(Shown):
     def __str__(self) -> str:
         if not self.plan:
             return f"{self.plan.title}: nothing to change, nothing was touched"
-        said = "applied" if self.applied else f"{self.plan.held or 'shown only (apply is False)'}: nothing was touched"
-        return f"{said}\n{super().__str__()}"
+        return f"{self._ended()}\n{super().__str__()}"
+
+    def _ended(self) -> str:
+        if self.waits:
+            return f"applied up to a step that is not possible yet: {self.waits.observed}"
+        return "applied" if self.applied else f"{self.plan.held or 'shown only (apply is False)'}: nothing was touched"
 
     def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, Any]:
         bundle = super()._repr_mimebundle_(include, exclude)
