@@ -37,10 +37,15 @@ def entries(body: Any) -> tuple[Entry, ...]:
 
 def _entry(told: Mapping[str, Any]) -> Entry:
     said = told.get("msg")
-    word, *about = said if isinstance(said, list) and said else [said]
-    if word in SQL:
-        about = []
-    return Entry(str(told["type"]), str(word or ""), tuple(str(a) for a in about if isinstance(a, str | int) and a))
+    first, *about = said if isinstance(said, list) and said else [said]
+    word = first if isinstance(first, str) else ""
+    shown = () if word in SQL else tuple(str(a) for a in about if isinstance(a, str | int) and a)
+    return Entry(str(told["type"]), word, shown)
+
+
+def complaint(body: Any) -> Entry | None:
+    """What a read says in the place of what was asked for, where it says no with status 200."""
+    return failed(entries(body)) if isinstance(body, Mapping) and "msg" in body else None
 
 
 def failed(said: Iterable[Entry]) -> Entry | None:

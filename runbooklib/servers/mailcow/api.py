@@ -156,7 +156,10 @@ class Api:
 
     def items(self, *path: str) -> list[dict[str, Any]]:
         """A collection, or the one thing asked for; absent is empty."""
-        found = answers.items(self._read(path))
+        body = self._read(path)
+        if bad := answers.complaint(body):
+            raise RefusedError(f"get/{'/'.join(path)}: {bad}", bad.word)
+        found = answers.items(body)
         for each in found:
             _seal("/".join(path), each)
         return found
