@@ -13,6 +13,8 @@ HEADING = "# Written by mail-runbooks, stage 01-bootstrap; its next run shows wh
 MARKED = (
     HEADING + "# This host was set up by it: without this file it is taken for one of other hands and left alone.\n"
 )
+SENDERS, TRANSPORTS, POLICIES, LOGINS = "senders", "transports", "policies", "logins"  # of stage 02
+RELAY_CA, RETIRED = "relay-ca.pem", "runbook-retired.yaml"
 LMTP, AUTH = "private/dovecot-lmtp", "private/auth"
 # Return codes of lists only: 127.255.255.x is how Spamhaus says that it does not answer this resolver.
 BLOCKLIST = "zen.spamhaus.org=127.0.0.[2..11]"

@@ -13,7 +13,9 @@ from runbooklib import host
 from runbooklib.host import Answer, os_release
 from runbooklib.params import Site
 from runbooklib.results import Shown, Table
+from runbooklib.servers import retired
 from runbooklib.servers.postfix import dovecot, layout
+from runbooklib.servers.retired import Retired
 
 MAIN_CF, MASTER_CF = "/etc/postfix/main.cf", "/etc/postfix/master.cf"
 PACKAGES = (
@@ -33,8 +35,20 @@ RIVALS = (
     "opensmtpd",
 )  # which Debian takes away for Postfix
 SYSLOG = "inetutils-syslogd"  # where neither systemd nor another one writes the log
-TEXTS = (layout.MAILBOXES, layout.ALIASES, layout.OWNERS, layout.REFUSED, layout.MARK, dovecot.CONFIG)
-SEALED = (layout.CERTIFICATE, layout.KEY, layout.USERS)  # only their digest is read
+TEXTS = (
+    layout.MAILBOXES,
+    layout.ALIASES,
+    layout.OWNERS,
+    layout.REFUSED,
+    layout.MARK,
+    dovecot.CONFIG,
+    layout.SENDERS,
+    layout.TRANSPORTS,
+    layout.POLICIES,
+    layout.RETIRED,
+)
+# Only their digest is read.
+SEALED = (layout.CERTIFICATE, layout.KEY, layout.USERS, layout.LOGINS, layout.RELAY_CA)
 SERVICES = ("postfix", "dovecot", "opendkim", SYSLOG)
 # What Debian's and Ubuntu's packages themselves write into main.cf, whatever was answered at installation.
 DEBIANS = re.compile(
@@ -103,6 +117,16 @@ class State(Shown):
     def text(self, path: str) -> str | None:
         """A file's text, None where there is no file."""
         return self.files[path].text if path in self.files else None
+
+    @property
+    def retired(self) -> tuple[Retired, ...]:
+        """The keys and relays that were left, as the server remembers them."""
+        return retired.parse(self.text(layout.RETIRED) or "")
+
+    @property
+    def there(self) -> bool:
+        """Whether a mail server stands: ours, or that of others."""
+        return "postfix" in self.packages and (self.marked or not self.fresh)
 
     @property
     def marked(self) -> bool:
