@@ -153,6 +153,7 @@ class Exchange(BaseHTTPRequestHandler):
     server: Server
     timeout = 30
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # header and body are two writes; the second would wait for an ACK of the first
 
     def log_message(self, *_: object) -> None:
         """Says nothing: a request line may hold an address."""
