@@ -5,31 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from runbooklib import host
 from runbooklib.params import Site
 from runbooklib.records import Desired, Observed
 from runbooklib.results import Checklist, Outcome, Plan
+from runbooklib.servers.postfix import bootstrap, state
+from runbooklib.servers.postfix.running import Server
 from runbooklib.servers.retired import Retired
 from runbooklib.servers.standing import Standing
 
 
-def of(site: Site) -> Any:
-    raise NotImplementedError
+preflight, apply = host.preflight, host.apply
+observe, plan = state.observe, bootstrap.plan
 
 
-def preflight(site: Site) -> Checklist:
-    raise NotImplementedError
-
-
-def observe(site: Site) -> Any:
-    raise NotImplementedError
-
-
-def plan(site: Site, have: Any) -> Plan:
-    raise NotImplementedError
-
-
-def apply(site: Site, plan: Plan, *, apply: bool) -> Outcome:
-    raise NotImplementedError
+def of(site: Site) -> Server:
+    """The running server."""
+    return Server(site)
 
 
 def verify(site: Site, done: Outcome, wait: float) -> Checklist:
