@@ -25,6 +25,12 @@ def site(cow: Cow, **changes: Any) -> Site:
     return make(**{"mail": mail, "domains__0__refuse": [], "server__ipv4": "127.0.0.1", **changes})
 
 
+def elsewhere(**changes: Any) -> Site:
+    """The same site where nobody is asked."""
+    mail = {"server": "mailcow", "url": "https://mail.lantern.example", "api_key": "env:COW_KEY"}
+    return make(**{"mail": mail, "domains__0__refuse": [], **changes})
+
+
 def client(cow: Cow, key: str = "env:COW_KEY", **settings: Any) -> Api:
     """Its API, with short pauses."""
     return Api(cow.url, Secret(key), str(cow.ca), **{"pauses": (0.0, 0.0), **settings})

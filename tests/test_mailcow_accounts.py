@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cows import Cow
-from cowsites import client, grazing, site
+from cowsites import client, elsewhere, grazing, site
 from sites import GIVEN
 
 from runbooklib import servers
@@ -28,6 +28,11 @@ MORE = [
 def cow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cow]:
     with grazing(monkeypatch) as cow:
         yield cow
+
+
+@pytest.fixture(autouse=True)
+def password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HI_PASSWORD", "hi-Passw0rd")
 
 
 def applied(cow: Cow, **changes: Any) -> Plan:
@@ -209,20 +214,24 @@ def their(address: str, goto: str, **changes: Any) -> dict[str, Alias]:
     ],
 )
 def test_what_other_hands_set_up_differently_is_refused(
-    have: State, said: str, cow: Cow, monkeypatch: pytest.MonkeyPatch
+    have: State, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HI_PASSWORD", "Passw0rd")
-    plan = bootstrap.plan(site(cow), have)
+    plan = bootstrap.plan(elsewhere(), have)
     assert any(said in reason for reason in plan.refusals)
     with pytest.raises(UnsafePlanError):
-        servers.apply(site(cow), plan, apply=True)
-    assert cow.asked("POST") == 0
+        servers.apply(elsewhere(), plan, apply=True)
 
 
-def test_whoever_reads_postmaster_already_may_go_on_to(cow: Cow) -> None:
+def test_a_password_that_is_not_to_be_had_is_told_before_anything_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HI_PASSWORD")
+    assert any("env:HI_PASSWORD is not set" in reason for reason in bootstrap.plan(elsewhere(), STANDS).refusals)
+
+
+def test_whoever_reads_postmaster_already_may_go_on_to() -> None:
     have = bent(aliases=their("postmaster@lantern.example", "x@pier.example"))
-    assert not bootstrap.plan(site(cow), have).refusals
-    named = site(cow, domains__0__aliases={"postmaster@lantern.example": HI})
+    assert not bootstrap.plan(elsewhere(), have).refusals
+    named = elsewhere(domains__0__aliases={"postmaster@lantern.example": HI})
     assert bootstrap.plan(named, have).refusals
 
 
@@ -236,9 +245,9 @@ def test_whoever_reads_postmaster_already_may_go_on_to(cow: Cow) -> None:
     ],
 )
 def test_an_address_to_refuse_is_promised_only_where_mailcow_can(
-    cow: Cow, changes: dict[str, Any], have: State, refused: str
+    changes: dict[str, Any], have: State, refused: str
 ) -> None:
-    where = site(cow, domains__0__refuse=["leaked@lantern.example"], **changes)
+    where = elsewhere(domains__0__refuse=["leaked@lantern.example"], **changes)
     told = [r for r in bootstrap.plan(where, have).refusals if "leaked@" in r]
     assert [refused in r for r in told] == ([True] if refused else [])
 
@@ -272,8 +281,8 @@ def test_limits_fit_into_each_other() -> None:
     assert Limits(1, 1, 20000, 5).at_least(Limits(2, 0, 0, 0)) == Limits(2, 1, 20000, 20000)
 
 
-def test_rows_of_aliases_turn_red(cow: Cow) -> None:
-    where = site(cow)
+def test_rows_of_aliases_turn_red() -> None:
+    where = elsewhere()
     mark = aliases.mark(where)
 
     def judged(**changes: Any) -> dict[str, Status]:
@@ -298,8 +307,8 @@ def test_rows_of_aliases_turn_red(cow: Cow) -> None:
         ({HI: Box(HI, barred=("smtp",))}, Status.FAIL),
     ],
 )
-def test_a_mailbox_that_is_missing_or_shut_is_a_failure(cow: Cow, boxes: dict[str, Box], status: Status) -> None:
-    assert mailboxes.row(site(cow), bent(mailboxes=boxes)).status is status
+def test_a_mailbox_that_is_missing_or_shut_is_a_failure(boxes: dict[str, Box], status: Status) -> None:
+    assert mailboxes.row(elsewhere(), bent(mailboxes=boxes)).status is status
 
 
 @pytest.mark.parametrize(
@@ -312,11 +321,9 @@ def test_a_mailbox_that_is_missing_or_shut_is_a_failure(cow: Cow, boxes: dict[st
         (Hosted("lantern.example", relayed=True), Status.FAIL),
     ],
 )
-def test_a_domain_without_room_or_not_received_here_is_a_failure(
-    cow: Cow, hosted: Hosted | None, status: Status
-) -> None:
+def test_a_domain_without_room_or_not_received_here_is_a_failure(hosted: Hosted | None, status: Status) -> None:
     have = bent(domains={"lantern.example": hosted} if hosted else {})
-    rows = {c.name: c.status for c in bootstrap.standing(site(cow), have)}
+    rows = {c.name: c.status for c in bootstrap.standing(elsewhere(), have)}
     assert rows["server.domain lantern.example"] is status
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from runbooklib.credentials import CredentialError
 from runbooklib.params import Mailbox, Site
 from runbooklib.results import Change, Check, Status
 from runbooklib.servers.mailcow.aliases import ours
@@ -91,8 +92,16 @@ def refusals(site: Site, have: State) -> Iterator[str]:
             continue
         if _aliased(site, have, address):
             yield f"{address} is an alias in mailcow, params declare a mailbox: make them agree"
-        elif problem := password_problem(mailbox.password.reveal(), have):
-            yield f"the password of {address} ({mailbox.password}) {problem}"
+        elif problem := _unfit(mailbox, have):
+            yield problem
+
+
+def _unfit(mailbox: Mailbox, have: State) -> str:
+    try:
+        problem = password_problem(mailbox.password.reveal(), have)
+    except CredentialError as error:
+        return f"the password of {mailbox.address} is not to be had: {error}"
+    return f"the password of {mailbox.address} ({mailbox.password}) {problem}" if problem else ""
 
 
 def password_problem(password: str, have: State) -> str:
