@@ -126,7 +126,9 @@ def test_a_domain_that_waits_is_shown_and_not_moved(sites: tuple[Site, Site]) ->
     plan = switch(sites, waiting={"lantern.example": "04-dns"})
     assert plan
     assert plan.held == "known after 04-dns"
-    assert switching.plan(sites[1], Standing(BARE, {}), "harbour", {}, ()).held == "known after 01-bootstrap"
+    assert (
+        switching.plan(sites[1], Standing(BARE, {}, there=False), "harbour", {}, ()).held == "known after 01-bootstrap"
+    )
 
 
 def test_one_domain_does_not_wait_for_another(sites: tuple[Site, Site]) -> None:

@@ -29,6 +29,7 @@ class Effective:
     policies: Mapping[str, str] = field(default_factory=dict)
     logins: Mapping[str, str] = field(default_factory=dict)  # @domain or next hop -> digest
     modes: Mapping[str, int] = field(default_factory=dict)
+    anchors: str = ""  # the file of private CAs that a policy names, where Postfix is told of them so
 
     def hop(self, domain: str) -> str:
         """Where mail of this domain leaves; empty: directly."""
@@ -133,7 +134,7 @@ def forwards(site: Site, have: Effective) -> list[Check]:
 def _towards(site: Site, name: str, relay: Relay, have: Effective) -> Iterable[Check]:
     """The TLS policy and the login for a relay's next hop."""
     hop = nexthops.next_hop(relay)
-    policy, want = have.policies.get(hop, ""), f"secure match={relay.host}"
+    policy, want = have.policies.get(hop, ""), nexthops.policy(relay, have.anchors)
     fix = "run 02-relay with apply: without it the login goes to whoever answers"
     yield judged(f"relay.tls-policy {name}", policy == want, want, policy or "none", fix, "postconf(5)")
     if relay.password:

@@ -92,6 +92,11 @@ def transports(routes: Routes) -> dict[str, str]:
     return told
 
 
+def policy(relay: Relay, anchors: str = "") -> str:
+    """TLS is mandatory and the certificate verified; `anchors` is the file of private CAs that hold for it alone."""
+    return f"secure match={relay.host}" + (f" tafile={anchors}" if relay.ca and anchors else "")
+
+
 def postmaster(site: Site) -> str:
     """Who reads what nobody else can be told."""
     return f"postmaster@{site.domains[0].name}"

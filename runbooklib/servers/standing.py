@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar
 
+from runbooklib.params import Relay, Site
 from runbooklib.results import Shown, Table
-from runbooklib.servers.retired import Retired
+from runbooklib.servers.nexthops import Routes
+from runbooklib.servers.retired import RELAY, Retired
 
 S = TypeVar("S")
 
@@ -48,3 +50,24 @@ def over(entry: Retired, queued: Iterable[Queued], now: datetime) -> bool:
     """Whether nothing needs it any more: its time has passed, and no mail of then is in the queue."""
     waits = any(q.arrived < entry.since and q.sender.endswith(f"@{entry.domain}") for q in queued)
     return entry.due(now) and not waits
+
+
+def remembered(
+    site: Site, before: Iterable[Retired], staying: Mapping[str, str], leaving: Iterable[Retired]
+) -> tuple[Retired, ...]:
+    """What was retired before and is not in use again, and what is being left now."""
+    in_use = {(d.name, d.relay) for d in site.domains if d.name not in staying}
+    entries = {e.key: e for e in leaving if e.domain not in staying}
+    entries |= {e.key: e for e in before}
+    return tuple(e for e in entries.values() if e.kind != RELAY or (e.domain, e.relay) not in in_use)
+
+
+def in_play(site: Site, queued: Iterable[Queued], routes: Routes, entries: Iterable[Retired]) -> dict[str, Relay]:
+    """The relays that need a policy and a login: those of a route, and those retired that something may still need.
+
+    By name: in another order they would be another text, and a change for nothing.
+    """
+    named, waiting = {route.by for route in (*routes.each, routes.rest)}, [*queued]
+    now = datetime.now(UTC)
+    named |= {e.relay for e in entries if e.kind == RELAY and not over(e, waiting, now)}
+    return {name: relay for name, relay in sorted(site.relays.items()) if name in named}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 
 from runbooklib.host import CommandChange, FileChange
 from runbooklib.params import Relay, Site
@@ -30,8 +29,8 @@ def plan(site: Site, have: Standing[State], null: str, waiting: Mapping[str, str
     held = f"known after {max(waiting.values())}" if set(waiting) == {d.name for d in site.domains} else ""
     staying = {} if held else {name: have.current.get(name, "") for name in waiting}
     routes = nexthops.wanted(site, null, staying)
-    entries = _retired(site, have, staying, leaving)
-    relays = _in_play(site, have, routes, entries)
+    entries = standing.remembered(site, have.state.retired, staying, leaving)
+    relays = standing.in_play(site, have.queued, routes, entries)
     return Plan(title, tuple(_changes(site, have, routes, relays, entries)), held=held)
 
 
@@ -97,26 +96,3 @@ def _login(site: Site, have: State, routes: nexthops.Routes, relays: Mapping[str
     why = "Postfix logs in only where the map's key equals the next hop byte for byte"
     target, after = path(site, layout.LOGINS), f"login for {hops}, root only" if hops else "no login"
     return [FileChange(21, target, before, after, why, path=target, content=content, mode=mode)]
-
-
-def _retired(
-    site: Site, have: Standing[State], staying: Mapping[str, str], leaving: Iterable[Retired]
-) -> tuple[Retired, ...]:
-    """What was retired before and is not in use again, and what is being left now."""
-    in_use = {(d.name, d.relay) for d in site.domains if d.name not in staying}
-    entries = {e.key: e for e in leaving if e.domain not in staying}
-    entries |= {e.key: e for e in have.state.retired}
-    return tuple(e for e in entries.values() if e.kind != retired.RELAY or (e.domain, e.relay) not in in_use)
-
-
-def _in_play(
-    site: Site, have: Standing[State], routes: nexthops.Routes, entries: Iterable[Retired]
-) -> dict[str, Relay]:
-    """The relays that need a policy and a login: those of a route, and those retired that something may still need.
-
-    By name: in another order they would be another text, and a new container.
-    """
-    named = {route.by for route in (*routes.each, routes.rest)}
-    now = datetime.now(UTC)
-    named |= {e.relay for e in entries if e.kind == retired.RELAY and not standing.over(e, have.queued, now)}
-    return {name: relay for name, relay in sorted(site.relays.items()) if name in named}
