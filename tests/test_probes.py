@@ -12,7 +12,7 @@ from scripts import START_TLS, Authority, Script
 
 from runbooklib import maillog
 from runbooklib.endpoint import Endpoint, GreetingError, UnreachableError
-from runbooklib.probes import inside, outside
+from runbooklib.probes import mailflow, outside
 from runbooklib.probes.gathering import expectations
 
 HOST = "mail.lantern.example"
@@ -82,7 +82,7 @@ def test_only_what_is_recent_and_notable_of_a_log_is_kept() -> None:
         "Nov 21 01:00:00 mail dovecot: imap: Error: no year and no zone, so taken for recent",
         f"2026-11-21T19:59:00+00:00 mail postfix/smtp[1]: 8B89B23E915: to=<a@b.example>, relay=r, dsn=5.7.1, {BOUNCED}",
     ]
-    seen = inside.digest(maillog.parse("\n".join(lines)), now - timedelta(minutes=15))
+    seen = mailflow.digest(maillog.parse("\n".join(lines)), now - timedelta(minutes=15))
     assert [line.partition(":")[0] for line in seen["lines"]] == ["opendkim", "dovecot"]
     assert seen["bounced"] == {"host r[192.0.2.1] said: 550 5.7.1 not verified": 1}
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from runbooklib.params import DOCKER_MAILSERVER
 from runbooklib.results import Shown, Table
 
 SHORT = 120  # characters of a value in the table; the whole of it is in `saved`
@@ -38,6 +39,11 @@ class Evidence(Shown):
         for name, fact in self.facts.items():
             if name.startswith(f"{prefix} ") and not fact.unseen:
                 yield name.removeprefix(f"{prefix} "), fact.value
+
+    @property
+    def server(self) -> str:
+        """Which mail server it is about; the first one there was where old evidence does not say."""
+        return str(self.site.get("server", DOCKER_MAILSERVER))
 
     @property
     def domains(self) -> list[dict[str, Any]]:

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from runbooklib.diagnosis.container_rules import CONTAINER_RULES
 from runbooklib.diagnosis.dns_rules import DNS_RULES
 from runbooklib.diagnosis.evidence import Evidence
+from runbooklib.diagnosis.mailcow_rules import MAILCOW_RULES
+from runbooklib.diagnosis.postfix_rules import POSTFIX_RULES
 from runbooklib.diagnosis.queue_rules import QUEUE_RULES
 from runbooklib.diagnosis.rules import Rule
 from runbooklib.diagnosis.server_rules import SERVER_RULES
+from runbooklib.params import DOCKER_MAILSERVER, MAILCOW, POSTFIX
 from runbooklib.results import Check, Checklist, Status, passed
 
-RULES: tuple[Rule, ...] = (*SERVER_RULES, *QUEUE_RULES, *DNS_RULES)
+OWN: Mapping[str, tuple[Rule, ...]] = {
+    DOCKER_MAILSERVER: CONTAINER_RULES,
+    MAILCOW: MAILCOW_RULES,
+    POSTFIX: POSTFIX_RULES,
+}
+# For each mail server its rules, its own before those of all, in the order in which causes are looked for.
+RULES: Mapping[str, tuple[Rule, ...]] = {
+    server: (*own, *SERVER_RULES, *QUEUE_RULES, *DNS_RULES) for server, own in OWN.items()
+}
 NOTHING_KNOWN = "no known cause of trouble"
 
 
@@ -45,14 +57,15 @@ def diagnose(evidence: Evidence, *, apply: bool = True) -> Checklist:
     checks = [finding.check(apply=apply) for finding in found]
     checks += _unseen(evidence, [finding.rule for finding in found])
     if not found:
-        looked = f"{len(RULES)} rules on {sum(not f.unseen for f in evidence.facts.values())} facts found nothing wrong"
+        facts = sum(not fact.unseen for fact in evidence.facts.values())
+        looked = f"{len(RULES[evidence.server])} rules on {facts} facts found nothing wrong"
         checks.append(passed("diagnosis.nothing-found", NOTHING_KNOWN, looked))
     return Checklist("diagnosis", tuple(checks))
 
 
 def findings(evidence: Evidence) -> list[Finding]:
     """What matched, in the order of the rules, without what only follows from something else that did."""
-    matched = [(rule, tuple(rule.match(evidence))) for rule in RULES]
+    matched = [(rule, tuple(rule.match(evidence))) for rule in RULES[evidence.server]]
     matched = [(rule, seen) for rule, seen in matched if seen]
     rules = [rule for rule, _ in matched]
     return [

@@ -21,10 +21,18 @@ class Reply:
 REPLIES = (
     Reply(
         "login",
-        r"SASL authentication failed|\b535\b",
+        r"SASL authentication failed(?!.*no compatible)|\b535\b",
         "the relay refuses the login",
-        "correct the relay's login, run stage 02, then `postqueue -f`",
+        "correct the relay's login, run stage 02; what waits is then tried again",
         "RFC 4954 4",
+    ),
+    Reply(
+        "mechanism",
+        r"no compatible authentication mechanisms|no mechanism available|no worthy mechs",
+        "the relay offers no way to log in that Postfix takes there, though another program may log in",
+        "use a port where the relay offers PLAIN or LOGIN, which many do after STARTTLS only; mailcow takes no others "
+        "unless smtp_sasl_mechanism_filter in its extra.cf says so",
+        "RFC 4954 4, mailcow#6557",
     ),
     Reply(
         "no-login",
@@ -45,7 +53,7 @@ REPLIES = (
         r"wrappermode",
         "Postfix speaks STARTTLS to a port of implicit TLS",
         "use port 587 of the relay, then stage 02",
-        "DMS#1018, DMS#2601",
+        "DMS#1018, DMS#2601, mailcow#2881",
     ),
     Reply(
         "tls",
@@ -66,7 +74,7 @@ REPLIES = (
         r"\]:25: (Connection timed out|Network is unreachable)",
         "mail leaves directly on port 25, which the provider drops",
         "let the domain leave by a relay: run stage 02",
-        "DMS#598, DMS#2920",
+        "DMS#598, DMS#2920, mailcow#5278, mailcow#4199",
     ),
     Reply(
         "unreachable",
@@ -79,7 +87,7 @@ REPLIES = (
         "name",
         r"Host or domain name not found|Name service error",
         "a name cannot be resolved: the next hop's, or the recipient's",
-        "see the container's resolver, then the name itself",
+        "see the server's resolver, then the name itself",
         "DMS#2921",
     ),
     Reply(

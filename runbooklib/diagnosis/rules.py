@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from runbooklib.diagnosis.evidence import Evidence
 from runbooklib.results import Status
 
+BOOTSTRAP, RELAY, DKIM = "01-bootstrap", "02-relay", "03-dkim"
+# What is asked inside the mail server, or of it from outside: first words of facts.
+INSIDE = ("services", "listeners", "sockets", "queue", "log", "postfix", "resolver", "routes", "relay", "port", "tls")
+
 Match = Callable[[Evidence], Iterable[str]]  # what was seen that speaks for the rule; nothing: it does not apply
 
 

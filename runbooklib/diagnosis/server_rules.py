@@ -1,99 +1,19 @@
-"""Rules about the server: container, services, ports, certificate, relay, resources.
+"""Rules about any mail server: ports, certificate, relay, resources.
 
-Most are what docker-mailserver's users ran into; DMS#n names their issue.
+Many are what docker-mailserver's users ran into; DMS#n names their issue.
 """
 
 from runbooklib.diagnosis import symptoms
-from runbooklib.diagnosis.rules import Rule
+from runbooklib.diagnosis.rules import RELAY, Rule
 from runbooklib.results import Status
 
-INSIDE = ("services", "listeners", "queue", "log", "postfix", "resolver", "routes", "relay", "port", "tls")
-BOOTSTRAP, RELAY, DKIM = "01-bootstrap", "02-relay", "03-dkim"
-
 SERVER_RULES = (
-    Rule(
-        id="not-deployed",
-        cause="there is no mail server on the server yet",
-        needs=("containers",),
-        match=symptoms.no_container,
-        fix="run stage 01",
-        explains=("startup", *INSIDE),
-        mended_by=BOOTSTRAP,
-    ),
-    Rule(
-        id="no-account",
-        cause="without one mailbox the server shuts down after 120 s, with exit status 0",
-        needs=("containers", "startup"),
-        match=symptoms.startup(r"need at least one mail account"),
-        fix="run stage 01: it makes the first mailbox before the first start",
-        ref="DMS#3034, DMS#3905",
-        explains=("containers", *INSIDE),
-    ),
-    Rule(
-        id="certificate-file",
-        cause="certificate or key is not where the server looks for it, so it shuts down",
-        needs=("containers", "startup"),
-        match=symptoms.startup(r"TLS Setup .*does not exist"),
-        fix="run stage 01: it uploads both",
-        ref="DMS#4354",
-        explains=("containers", *INSIDE),
-    ),
-    Rule(
-        id="hostname-invalid",
-        cause="the container's host name is not a full name, so it shuts down",
-        needs=("containers", "startup"),
-        match=symptoms.startup(r"Setting hostname/domainname is required"),
-        fix="run stage 01: it writes server.hostname into compose.yaml",
-        ref="DMS#689, DMS#2285",
-        explains=("containers", *INSIDE),
-    ),
-    Rule(
-        id="container-restarting",
-        cause="the mail server starts, gives up and starts again",
-        needs=("containers",),
-        match=symptoms.restarting,
-        fix="read `docker logs mailserver`: its last ERROR line names the cause; then run stage 01",
-        ref="DMS#3034",
-        explains=INSIDE,
-    ),
-    Rule(
-        id="container-stopped",
-        cause="the mail server is not running",
-        needs=("containers",),
-        match=symptoms.stopped,
-        fix="`docker compose up -d` in its directory, or run stage 01",
-        explains=INSIDE,
-    ),
-    Rule(
-        id="container-unhealthy",
-        cause="the mail server runs and does not listen on port 25",
-        needs=("containers",),
-        match=symptoms.unhealthy,
-        fix="see `docker logs mailserver`, then `docker compose up -d --force-recreate`",
-        explains=("listeners", "port", "tls"),
-    ),
-    Rule(
-        id="service-down",
-        cause="a service inside the mail server has stopped",
-        needs=("services",),
-        match=symptoms.services_down,
-        fix="`docker exec mailserver supervisorctl restart NAME`; its last lines in the mail log say why it stopped",
-        explains=("listeners", "port", "tls", "log"),
-    ),
-    Rule(
-        id="listener-missing",
-        cause="a mail port has no listener",
-        needs=("listeners",),
-        match=symptoms.not_listening,
-        fix="see which service should listen there and its lines in the mail log",
-        explains=("port", "tls"),
-    ),
     Rule(
         id="port-closed",
         cause="a mail port cannot be reached from outside",
         needs=("port",),
         match=symptoms.closed_outside,
-        fix="publish it (01), and open it in the provider's and the server's firewall",
+        fix="see that the server listens there (01), and open it in the provider's and the server's firewall",
         explains=("tls",),
     ),
     Rule(
@@ -101,7 +21,7 @@ SERVER_RULES = (
         cause="the disk is full: nothing is accepted or delivered any more",
         needs=("disk",),
         match=symptoms.disk(symptoms.FULL),
-        fix="free space: `docker system df`, old logs, large mailboxes",
+        fix="free space: old logs, large mailboxes, Docker images that nothing uses",
         ref="postconf(5) queue_minfree",
         explains=("disk",),
     ),
@@ -134,7 +54,7 @@ SERVER_RULES = (
         cause="the certificate has expired",
         needs=("tls",),
         match=symptoms.certificate("expired"),
-        fix="renew it, put it under mail.tls and run stage 01",
+        fix="renew it: what params name goes up with stage 01; what the server gets by itself has an ACME client's log",
         ref="RFC 5280 4.1.2.5",
     ),
     Rule(
@@ -142,7 +62,7 @@ SERVER_RULES = (
         cause="the certificate is for another name",
         needs=("tls",),
         match=symptoms.certificate("wrong name"),
-        fix="get one for server.hostname and run stage 01",
+        fix="get one for server.hostname, and run stage 01 where params name its files",
         ref="RFC 9525 6",
     ),
     Rule(
@@ -158,7 +78,7 @@ SERVER_RULES = (
         cause="the certificate expires soon",
         needs=("tls",),
         match=symptoms.certificate_expiring,
-        fix="renew it and run stage 01",
+        fix="renew it; run stage 01 where params name its files",
         status=Status.WARN,
     ),
     Rule(
@@ -166,17 +86,8 @@ SERVER_RULES = (
         cause="the server offers no TLS: passwords would travel in clear text",
         needs=("tls",),
         match=symptoms.no_starttls,
-        fix="run stage 01: it sets SSL_TYPE and uploads the certificate",
+        fix="run stage 01: it gives the server its certificate and switches TLS on",
         ref="RFC 8314 3.3, DMS#4354",
-    ),
-    Rule(
-        id="resolver-broken",
-        cause="the mail server cannot resolve names",
-        needs=("resolver",),
-        match=symptoms.resolver_broken,
-        fix="give the container a resolver that works (`dns:` in compose.yaml)",
-        ref="DMS#2921, DMS#1744",
-        explains=("relay", "queue"),
     ),
     Rule(
         id="relay-name",
@@ -242,40 +153,6 @@ SERVER_RULES = (
         mended_by=RELAY,
     ),
     Rule(
-        id="dkim-unsigned",
-        cause="a sender's domain has no key in the running signer, so its mail leaves unsigned",
-        needs=("log",),
-        match=symptoms.logged(r"no signing table match"),
-        fix="run stage 03: keys are read by a new container only",
-        ref="DMS#788, DMS#4431",
-        status=Status.WARN,
-    ),
-    Rule(
-        id="dkim-unreadable",
-        cause="OpenDKIM refuses a key that others may read or write",
-        needs=("log",),
-        match=symptoms.logged(r"key data is not secure"),
-        fix="run stage 03: it sets owner and mode",
-        ref="DMS#3163",
-    ),
-    Rule(
-        id="login-service-lost",
-        cause="Postfix could not reach Dovecot's login service; it then rests for 60 s, and 587 and 465 say nothing",
-        needs=("log",),
-        match=symptoms.submission_rests,
-        fix="see whether Dovecot runs; wait a minute, or `supervisorctl restart postfix`",
-        ref="master(8) throttling",
-        explains=("tls",),
-    ),
-    Rule(
-        id="hostname-is-domain",
-        cause="the host name is a mail domain too, so Postfix looks for system users",
-        needs=("log",),
-        match=symptoms.logged(r"do not list domain .* in BOTH|User unknown in local recipient table"),
-        fix="name the host mail.DOMAIN in server.hostname and run stage 01",
-        ref="DMS#2515, DMS#1731",
-    ),
-    Rule(
         id="null-sender-refused",
         cause="the relay refuses bounces, whose envelope sender is empty",
         needs=("log",),
@@ -283,13 +160,5 @@ SERVER_RULES = (
         fix="let the null sender leave by another route",
         ref="RFC 5321 4.5.5, DMS#2403",
         status=Status.WARN,
-    ),
-    Rule(
-        id="open-relay",
-        cause="Postfix trusts whole networks: whoever comes in through Docker's gateway may send to anyone",
-        needs=("postfix",),
-        match=symptoms.trusts_networks,
-        fix="set PERMIT_DOCKER=none and recreate the container (01)",
-        ref="DMS#1405, DMS#3478",
     ),
 )

@@ -11,8 +11,9 @@ from typing import Any
 from runbooklib.diagnosis.evidence import Evidence
 from runbooklib.diagnosis.rules import Match
 
-REQUIRED = {"changedetector", "dovecot", "opendkim", "postfix", "rsyslog"}  # of docker-mailserver, in every set-up
-LISTENERS = {25, 143, 465, 587, 993}
+REQUIRED = {"changedetector", "dovecot", "opendkim", "postfix", "rsyslog"}  # where there is one of that name
+ABSENT = "absent"  # another cause than a service that stopped
+LISTENERS = (25, 143, 465, 587, 993)
 RESTARTS = 3  # a container made anew counts from 0; one that was restarted by hand has one or two
 FULL, FILLING = 95, 85  # percent; Postfix refuses mail when less than 1.5 messages of the largest size fit
 SKEW = 30.0  # seconds; TSIG allows 300, people notice a minute
@@ -60,13 +61,13 @@ def startup(pattern: str) -> Match:
 
 def services_down(evidence: Evidence) -> Iterator[str]:
     for name, state in sorted((evidence["services"] or {}).items()):
-        if name in REQUIRED and state != "RUNNING":
+        if name in REQUIRED and state not in {"RUNNING", ABSENT}:
             yield f"{name} is {state}"
 
 
 def not_listening(evidence: Evidence) -> Iterator[str]:
     ports = evidence["listeners"]
-    missing = sorted(LISTENERS - set(ports)) if ports is not None else []
+    missing = sorted(set(evidence.site.get("ports", LISTENERS)) - set(ports)) if ports is not None else []
     if missing:
         yield f"nothing listens on {', '.join(map(str, missing))}"
 
@@ -122,7 +123,7 @@ def no_starttls(evidence: Evidence) -> Iterator[str]:
 def resolver_broken(evidence: Evidence) -> Iterator[str]:
     said = evidence["resolver"]
     if said is not None and said != "NOERROR":
-        yield f"asked for the root's name servers, the container's resolver said {said}"
+        yield f"asked for the root's name servers, the server's resolver said {said}"
 
 
 def relay(state: str) -> Match:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -12,8 +12,8 @@ from runbooklib import host
 from runbooklib.credentials import mask_tree
 from runbooklib.diagnosis import Evidence, Fact
 from runbooklib.host import HostError
-from runbooklib.params import Domain, Site
-from runbooklib.probes import inside, names, outside
+from runbooklib.params import DOCKER_MAILSERVER, MAILCOW, POSTFIX, Domain, Site
+from runbooklib.probes import docker_mailserver, mailcow, names, outside, postfix
 from runbooklib.results import RunbookError
 from runbooklib.servers.nexthops import next_hop
 
@@ -48,7 +48,8 @@ def _outcome(name: str, future: Future[Any], ends: float) -> Fact:
         return Fact(unseen=str(error) or type(error).__name__, advisory=advisory)
 
 
-ADVISORY = {"port", "tls", "startup", "memory", "clock"}  # the view from outside, and what only adds to others
+# The view from outside, and what only adds to others.
+ADVISORY = {"port", "tls", "startup", "memory", "clock", "machine", "watchdog"}
 
 
 def _not_allowed(site: Site) -> Iterator[tuple[str, Fact]]:
@@ -60,6 +61,8 @@ def expectations(site: Site) -> dict[str, Any]:
     """What the params say that rules compare with."""
     return {
         "name": site.name,
+        "server": site.mail.server,
+        "ports": list(outside.ports(site)),
         "hostname": site.server.hostname,
         "ipv4": site.server.ipv4,
         "ipv6": site.server.ipv6,
@@ -86,15 +89,22 @@ def _around(site: Site) -> Iterator[tuple[str, Probe]]:
 
 def _within(site: Site) -> Iterator[tuple[str, Probe]]:
     """The server's own view; where it does not let us in, that is one thing not seen, not twenty."""
-    try:
-        host.connect(site)
-    except HostError as error:
-        yield "ssh", partial(_unreached, error)
-        return
-    yield "ssh", lambda: "ok"
-    yield from ((name, partial(probe, site)) for name, probe in inside.PROBES.items())
-    yield from ((f"relay {name}", partial(inside.relay, site, name)) for name in site.used_relays)
+    if site.mail.over_ssh:
+        try:
+            host.connect(site)
+        except HostError as error:
+            yield "ssh", partial(_unreached, error)
+            return
+        yield "ssh", lambda: "ok"
+    yield from KINDS[site.mail.server](site)
 
 
 def _unreached(error: HostError) -> str:
     raise error
+
+
+KINDS: Mapping[str, Callable[[Site], Iterator[tuple[str, Probe]]]] = {
+    DOCKER_MAILSERVER: docker_mailserver.probes,
+    MAILCOW: mailcow.probes,
+    POSTFIX: postfix.probes,
+}

@@ -10,17 +10,25 @@ from typing import Any
 
 from runbooklib import endpoint
 from runbooklib.endpoint import CertificateError, Endpoint, NoStartTlsError, Tls, TlsError, UnreachableError
-from runbooklib.params import Site
+from runbooklib.params import MAILCOW, POSTFIX, Site
 
-PORTS: dict[int, Tls] = {25: "starttls", 143: "starttls", 465: "implicit", 587: "starttls", 993: "implicit"}
+SMTP = 25
+PORTS: dict[int, Tls] = {SMTP: "starttls", 143: "starttls", 465: "implicit", 587: "starttls", 993: "implicit"}
 IMAP = {143, 993}
+# What 05 uses; what else is open there is the choice of whoever set the server up.
+NEEDED = {MAILCOW: (25, 465, 587, 993), POSTFIX: (25, 587, 993)}
 SECONDS = 8.0  # a firewall that drops says nothing for ever; a postscreen greets after 6
+
+
+def ports(site: Site) -> tuple[int, ...]:
+    """The mail ports that must be open."""
+    return NEEDED.get(site.mail.server, tuple(PORTS))
 
 
 def endpoints(site: Site) -> list[Endpoint]:
     """The mail ports this machine may try."""
-    allowed = {p: tls for p, tls in PORTS.items() if p != 25 or site.test.smtp25}  # noqa: PLR2004 - SMTP
-    return [Endpoint(site.server.hostname, p, tls, site.mail.tls.ca) for p, tls in allowed.items()]
+    allowed = [port for port in ports(site) if port != SMTP or site.test.smtp25]
+    return [Endpoint(site.server.hostname, port, PORTS[port], site.mail.tls.ca) for port in allowed]
 
 
 def port(where: Endpoint, address: str) -> dict[str, str]:
