@@ -11,8 +11,8 @@ from runbooklib import delivery, records
 from runbooklib.host import Answer
 from runbooklib.params import ParamsError, Site, load
 from runbooklib.results import Status
-from runbooklib.servers import addresses, effective
-from runbooklib.servers.docker_mailserver import doors, layout, state
+from runbooklib.servers import addresses, doors, effective
+from runbooklib.servers.docker_mailserver import layout, state
 from runbooklib.servers.effective import Effective
 
 ALIASES = "domains__0__aliases"

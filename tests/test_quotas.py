@@ -11,7 +11,8 @@ from sites import make
 from runbooklib.host import Answer, CommandChange
 from runbooklib.params import Site
 from runbooklib.results import Status
-from runbooklib.servers.docker_mailserver import bootstrap, doors, layout, quotas, state
+from runbooklib.servers import doors
+from runbooklib.servers.docker_mailserver import bootstrap, layout, quotas, state
 from runbooklib.servers.docker_mailserver.state import FileFact, State
 from runbooklib.servers.engine import Engine
 

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import smtplib
-import socket
-import ssl
 import time
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
-from typing import Literal
 
-from runbooklib import endpoint, host
-from runbooklib.endpoint import Endpoint, EndpointError
 from runbooklib.params import Site
-from runbooklib.places import locate
 from runbooklib.results import Check, Checklist, Outcome, Status, judged, passed
+from runbooklib.servers import doors
 from runbooklib.servers.docker_mailserver import layout
 from runbooklib.servers.docker_mailserver.running import Server
 from runbooklib.servers.docker_mailserver.state import State, observe
-from runbooklib.servers.recipients import OPEN_RELAY, POSTSCREEN_SECONDS, REFUSED, asked, judge, replies
+from runbooklib.servers.doors import PORTS, planned
+from runbooklib.servers.recipients import OPEN_RELAY, REFUSED
 
-PORTS = (25, 143, 465, 587, 993)
 SERVICES = ("mailserver", "changedetector", "cron", "dovecot", "opendkim", "opendmarc", "postfix", "rsyslog")
-Mode = Literal["starttls", "implicit"]
 FIXES = {
     OPEN_RELAY: "the server accepts mail for others: look at mynetworks and PERMIT_DOCKER at once",
     REFUSED: "run with apply; config/refuse.cf holds the refused addresses",
@@ -44,14 +35,9 @@ def verify(site: Site, done: Outcome, wait: float) -> Checklist:
     checks = [ready, *_standing(site, observe(site))]
     if ready.status is Status.PASS:
         with ThreadPoolExecutor() as pool:
-            parts = pool.map(lambda prove: prove(site), (certificates, recipients))
+            parts = pool.map(lambda prove: prove(site), (doors.certificates, recipients))
             checks += [check for part in parts for check in part]
     return Checklist(title, tuple(checks))
-
-
-def planned(name: str, expected: str) -> Check:
-    """The row of a claim that only the unapplied plan stands between."""
-    return Check(name, Status.PENDING, expected, "the plan above is shown, not applied", "run again with apply")
 
 
 def until_ready(site: Site, wait: float) -> Check:
@@ -120,9 +106,9 @@ def _standing(site: Site, have: State) -> list[Check]:
             current.image if current else "no container",
             fix,
         ),
-        _mailboxes(site, have),
-        _filter(site),
-        redirects(site, have.redirects),
+        doors.mailboxes(site, have.mailboxes),
+        doors.filtering(site),
+        doors.redirects(site, have.redirects),
     ]
     if current is None:
         return [checks[0], checks[2]]
@@ -135,102 +121,6 @@ def _engine(have: State) -> str:
     return f"engine {have.engine.version or 'absent'}, compose {have.engine.compose or 'absent'}"
 
 
-def _mailboxes(site: Site, have: State) -> Check:
-    missing = sorted(set(site.mailboxes) - have.mailboxes)
-    undeclared = sorted(have.mailboxes - set(site.mailboxes))
-    observed = f"{len(have.mailboxes)} there"
-    observed += f"; missing {', '.join(missing)}" if missing else ""
-    observed += f"; not in params, left alone: {', '.join(undeclared)}" if undeclared else ""
-    status = Status.FAIL if missing else Status.PASS
-    return Check("server.mailboxes", status, ", ".join(site.mailboxes), observed, "run with apply" if missing else "")
-
-
-def _filter(site: Site) -> Check:
-    open_to_all = [d.name for d in site.domains if d.catch_all]
-    bare = bool(open_to_all) and site.mail.filter == "none"
-    return Check(
-        "server.catch-all.filter",
-        Status.WARN if bare else Status.PASS,
-        "an inbound filter where a catch-all takes every address",
-        f"filter {site.mail.filter}; catch-all in {', '.join(open_to_all) or 'no domain'}",
-        "set mail.filter: a catch-all without one collects everything sent to made-up addresses" if bare else "",
-    )
-
-
-def redirects(site: Site, targets: Iterable[str]) -> Check:
-    """Whether what users' own filters send on has a route: without SRS the author's SPF fails, and SES refuses it."""
-    here = {site.server.hostname, *(d.name for d in site.domains)}
-    outside = sorted(t for t in targets if t.rpartition("@")[2].lower() not in here)
-    status = Status.WARN if outside and not site.forward_route else Status.PASS
-    fix = "send it on by an alias in params, with forward: naming the way, and take the redirect out"
-    seen = ", ".join(outside) or "none"
-    expected = "no Sieve redirect to others, or forwards in params"
-    return Check("server.forwards.sieve", status, expected, seen, fix if status is Status.WARN else "", "RFC 5228 4.2")
-
-
-def certificates(site: Site) -> list[Check]:
-    """The certificate that each TLS service shows, verified by name as a client would."""
-    doors: tuple[tuple[int, Mode], ...] = ((465, "implicit"), (587, "starttls"), (993, "implicit"))
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(lambda door: _certificate(site, *door), doors))
-
-
-def _certificate(site: Site, port: int, tls: Mode) -> Check:
-    name, expected = f"server.tls.{port}", f"the uploaded certificate, valid for {site.server.hostname}"
-    try:
-        shown = _shown(site, Endpoint(site.server.hostname, port, tls, site.mail.tls.ca))
-    except EndpointError as error:
-        return Check(name, error.status, expected, str(error), error.fix)
-    uploaded = ssl.PEM_cert_to_DER_cert(_first_certificate(locate(site.mail.tls.certificate).read_text()))
-    same = shown == uploaded
-    observed = "verified, the uploaded one" if same else "verified, but not the uploaded one"
-    return judged(name, same, expected, observed, "wait a few seconds for the reload, then run again", "RFC 9525 6")
-
-
-def _shown(site: Site, where: Endpoint) -> bytes | None:
-    dial = host.connect(site).dial
-    if where.tls == "implicit":
-        with endpoint.connect(where, dial, "127.0.0.1") as sock:
-            return _peer(sock)
-    with closing(endpoint.smtp(where, dial, "127.0.0.1")) as client:
-        return _peer(client.sock)
-
-
-def _peer(sock: socket.socket | None) -> bytes | None:
-    return sock.getpeercert(binary_form=True) if isinstance(sock, ssl.SSLSocket) else None
-
-
-def _first_certificate(pem: str) -> str:
-    end = "-----END CERTIFICATE-----"
-    return pem[pem.index("-----BEGIN CERTIFICATE-----") : pem.index(end) + len(end)] + "\n"
-
-
 def recipients(site: Site) -> list[Check]:
-    """What port 25 answers to a size, and to RCPT TO mailboxes, aliases, catch-all, refused and foreign; none sent."""
-    questions = asked(site)
-    try:
-        size, answers = _ask(site, [address for _, address, _ in questions])
-    except (EndpointError, smtplib.SMTPException, OSError) as error:
-        fix = "look at the mail log for what refused the connection"
-        return [Check("server.recipients", Status.UNKNOWN, "an SMTP dialogue on port 25", str(error), fix)]
-    return [too_large(site, size), *judge(questions, answers, FIXES, USUAL_FIX)]
-
-
-def _ask(site: Site, addresses: Iterable[str]) -> tuple[str, dict[str, str]]:
-    """The answers to a message larger than the limit, only announced, and to each recipient."""
-    where, patience = Endpoint(site.server.hostname, 25, "none", None), POSTSCREEN_SECONDS
-    client = endpoint.smtp(where, host.connect(site).dial, "127.0.0.1", patience, "[127.0.0.1]")
-    try:
-        size = endpoint.reply(*client.mail("", [f"SIZE={site.mail.message_size_limit + 1}"]))
-        client.rset()
-        return size, replies(client, addresses)
-    finally:
-        client.close()
-
-
-def too_large(site: Site, answer: str) -> Check:
-    """Whether a message larger than the limit is refused when it is announced, so that nothing has to bounce."""
-    limit = site.mail.message_size_limit
-    fix = "run with apply; mail.message_size_limit is the largest message in bytes"
-    expected = f"552 5.3.4… to SIZE={limit + 1}, before the message is sent"
-    return judged("server.size", answer.startswith("552 5.3.4"), expected, answer, fix, "RFC 1870 6")
+    """What port 25 answers."""
+    return doors.recipients(site, FIXES, USUAL_FIX)

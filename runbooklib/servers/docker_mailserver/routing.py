@@ -12,9 +12,10 @@ from runbooklib.results import Check, Checklist, Outcome, Status, judged, say
 from runbooklib.servers import effective as asked
 from runbooklib.servers import nexthops
 from runbooklib.servers.docker_mailserver import layout
-from runbooklib.servers.docker_mailserver.doors import planned, until_ready
+from runbooklib.servers.docker_mailserver.doors import until_ready
 from runbooklib.servers.docker_mailserver.running import Server
 from runbooklib.servers.docker_mailserver.state import State, observe, path
+from runbooklib.servers.doors import planned
 from runbooklib.servers.effective import Effective
 from runbooklib.servers.nexthops import Routes
 from runbooklib.servers.standing import Queued, Standing

@@ -11,9 +11,10 @@ from runbooklib.records import Observed
 from runbooklib.results import Check, Checklist, Outcome, Status
 from runbooklib.servers import keys, specimen
 from runbooklib.servers.docker_mailserver import layout
-from runbooklib.servers.docker_mailserver.doors import planned, until_ready
+from runbooklib.servers.docker_mailserver.doors import until_ready
 from runbooklib.servers.docker_mailserver.running import Server
 from runbooklib.servers.docker_mailserver.state import State, observe, path
+from runbooklib.servers.doors import planned
 from runbooklib.servers.keys import Half
 
 TITLE = "DKIM"
