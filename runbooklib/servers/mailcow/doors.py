@@ -34,20 +34,23 @@ class Doors:
     submission: int = 587
     submissions: int = 465
     imaps: int = 993
+    patience: float = 15.0  # seconds for an answer
 
-    def opened(self, port: int, tls: Tls, timeout: float = 15) -> smtplib.SMTP:
+    def opened(self, port: int, tls: Tls, timeout: float = 0) -> smtplib.SMTP:
         """SMTP at a door.
 
         Raises EndpointError.
         """
-        return endpoint.smtp(self._at(port, tls), endpoint.local_dial, self.site.server.ipv4, timeout)
+        seconds = timeout or self.patience
+        return endpoint.smtp(self._at(port, tls), endpoint.local_dial, self.site.server.ipv4, seconds)
 
     def read(self) -> imaplib.IMAP4:
         """IMAP.
 
         Raises EndpointError.
         """
-        return endpoint.imap(self._at(self.imaps, "implicit"), endpoint.local_dial, self.site.server.ipv4)
+        where, address = self._at(self.imaps, "implicit"), self.site.server.ipv4
+        return endpoint.imap(where, endpoint.local_dial, address, self.patience)
 
     def _at(self, port: int, tls: Tls) -> Endpoint:
         """By the name its certificate is for."""

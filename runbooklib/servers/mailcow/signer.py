@@ -12,7 +12,7 @@ from email.utils import formatdate, make_msgid
 
 from runbooklib import endpoint
 from runbooklib.credentials import CredentialError
-from runbooklib.endpoint import EndpointError
+from runbooklib.endpoint import PERMANENT, EndpointError
 from runbooklib.params import Domain, Mailbox, Site
 from runbooklib.records import Desired, Observed, Wanted
 from runbooklib.results import Check, Checklist, Outcome, Plan, Status, judged
@@ -32,6 +32,7 @@ ROTATE = (
 )
 UNSIGNED = "mailcow holds the key, and its signer did not use it: `docker compose logs rspamd-mailcow` on the server"
 BOXES = ("INBOX", "Junk")
+LEAST, MOST = 5.0, 60.0  # seconds until a local message is there
 
 
 def plan(site: Site, have: State, seen: Observed | None) -> Plan:
@@ -72,13 +73,15 @@ def verify(site: Site, done: Outcome, seen: Observed | None, *, apply: bool, wai
     """Whether each domain has its key, of the selector params name, and a real message is signed with it."""
     del seen
     have = observe(site)
-    rows = [keys.refused_row(d.name, RSA_ONLY) for d in site.domains if d.dkim.ed25519]
+    found = [keys.refused_row(d.name, RSA_ONLY) for d in site.domains if d.dkim.ed25519]
+    planned = bool(done.plan) and not done.applied
     for domain in site.domains:
-        rows += _rows(Doors(site), domain, have, planned=bool(done.plan) and not done.applied, apply=apply, wait=wait)
-    return Checklist(TITLE, tuple(rows))
+        found += rows(Doors(site), domain, have, planned=planned, apply=apply, wait=wait)
+    return Checklist(TITLE, tuple(found))
 
 
-def _rows(doors: Doors, domain: Domain, have: State, *, planned: bool, apply: bool, wait: float) -> Iterator[Check]:
+def rows(doors: Doors, domain: Domain, have: State, *, planned: bool, apply: bool, wait: float) -> Iterator[Check]:
+    """A domain's key, its selector, and what it does to a real message."""
     signs = have.signs(domain.name)
     if not signs:
         yield _absent(domain, have, planned=planned)
@@ -107,7 +110,7 @@ def selector_row(domain: Domain, signs: str) -> Check:
     return judged(f"dkim.signing {domain.name}", signs == domain.dkim.selector, expected, said, fix, "RFC 6376 3.1")
 
 
-def proof(doors: Doors, domain: Domain, have: State, *, apply: bool, wait: float) -> Check:
+def proof(doors: Doors, domain: Domain, have: State, *, apply: bool, wait: float, least: float = LEAST) -> Check:
     """One message by submission to a local mailbox, verified with the public half mailcow shows (DNS comes in 04)."""
     turn = _turn(domain, have)
     name = f"dkim.proof {domain.name}"
@@ -115,12 +118,14 @@ def proof(doors: Doors, domain: Domain, have: State, *, apply: bool, wait: float
     if not apply:
         return Check(name, Status.PENDING, expected, "no message is sent without apply", "run again with apply")
     try:
-        raw = _through(doors, domain, wait)
+        raw = _through(doors, domain, max(min(wait, MOST), least))
     except (EndpointError, CredentialError) as error:
         status, fix = getattr(error, "status", Status.FAIL), getattr(error, "fix", "")
         return Check(name, status, expected, str(error), fix or "mend what it says, then run again")
     except (smtplib.SMTPException, imaplib.IMAP4.error, OSError) as error:
-        return Check(name, Status.UNKNOWN, expected, _said(error), "look at mailcow's logs of Postfix and Dovecot")
+        code, said = _reply(error)
+        status = Status.FAIL if code >= PERMANENT else Status.UNKNOWN
+        return Check(name, status, expected, said, "look at mailcow's logs of Postfix and Dovecot")
     if raw is None:
         fix = "look at mailcow's log of Postfix; webmail shows where the message lies"
         return Check(name, Status.UNKNOWN, expected, "the message did not arrive in time", fix)
@@ -134,9 +139,14 @@ def _turn(domain: Domain, have: State) -> Turn:
     return Turn(domain, signs, made=True, unseen="" if signs == domain.dkim.selector else "another key signs")
 
 
-def _said(error: Exception) -> str:
-    code, said = getattr(error, "smtp_code", 0), getattr(error, "smtp_error", b"")
-    return endpoint.reply(code, said) if code else str(error) or type(error).__name__
+def _reply(error: Exception) -> tuple[int, str]:
+    """The code and words of a refusal; 0 where nothing was refused."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        code, said = next(iter(error.recipients.values()))
+        return code, endpoint.reply(code, said)
+    if isinstance(error, smtplib.SMTPResponseException):
+        return error.smtp_code, endpoint.reply(error.smtp_code, error.smtp_error)
+    return 0, str(error) or type(error).__name__
 
 
 def writer(site: Site, domain: Domain) -> tuple[str, Mailbox]:
@@ -147,7 +157,7 @@ def writer(site: Site, domain: Domain) -> tuple[str, Mailbox]:
     return f"postmaster@{domain.name}", site.mailboxes[addresses.owner(site, domain)]
 
 
-def _through(doors: Doors, domain: Domain, wait: float) -> bytes | None:
+def _through(doors: Doors, domain: Domain, seconds: float) -> bytes | None:
     """Submits a message as its author would, and reads it from the mailbox it was sent from.
 
     Raises EndpointError, CredentialError, smtplib.SMTPException, imaplib.IMAP4.error or OSError.
@@ -162,7 +172,7 @@ def _through(doors: Doors, domain: Domain, wait: float) -> bytes | None:
     with endpoint.ending(doors.opened(doors.submission, "starttls")) as client:
         endpoint.login(client, box.address, box.password)
         client.sendmail(sender, [box.address], text)
-    deadline = time.monotonic() + max(min(wait, 60), 5)
+    deadline = time.monotonic() + seconds
     with endpoint.leaving(doors.read()) as mailbox:
         endpoint.imap_login(mailbox, box.address, box.password)
         while time.monotonic() < deadline:
