@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,7 @@ from scripts import START_TLS, Authority, Script
 
 from runbooklib import maillog
 from runbooklib.endpoint import Endpoint, GreetingError, UnreachableError
-from runbooklib.probes import mailflow, outside
+from runbooklib.probes import mailflow, outside, postfix
 from runbooklib.probes.gathering import expectations
 
 HOST = "mail.lantern.example"
@@ -85,6 +85,58 @@ def test_only_what_is_recent_and_notable_of_a_log_is_kept() -> None:
     seen = mailflow.digest(maillog.parse("\n".join(lines)), now - timedelta(minutes=15))
     assert [line.partition(":")[0] for line in seen["lines"]] == ["opendkim", "dovecot"]
     assert seen["bounced"] == {"host r[192.0.2.1] said: 550 5.7.1 not verified": 1}
+
+
+@pytest.mark.parametrize(
+    ("stamp", "kept"),
+    [("Nov 21 21:59:00", True), ("Nov 21 21:01:00", False), ("Nov 21 20:59:00", False), ("Dec 31 23:59:00", False)],
+)
+def test_a_stamp_without_a_year_is_read_in_the_servers_own_time(stamp: str, kept: bool) -> None:
+    since, zone = datetime(2026, 11, 21, 20, 45, tzinfo=UTC), timezone(timedelta(hours=1))
+    [event] = maillog.parse(f"{stamp} mail postfix/smtpd[1]: warning: x")
+    assert bool(mailflow.recent([event], since, zone)) == kept
+    assert mailflow.recent([event], since) == [event]
+
+
+CONFIGURED = """\
+alias_maps = hash:/etc/aliases
+virtual_alias_maps = texthash:/etc/postfix/runbook/aliases, pcre:/etc/postfix/rules
+smtp_sasl_password_maps = lmdb:/etc/postfix/logins proxy:mysql:/etc/postfix/sql.cf
+smtpd_milters = inet:localhost:8891, { unix:opendmarc/opendmarc.sock, default_action=accept } inet:other.example:11332
+virtual_transport = lmtp:unix:private/dovecot-lmtp
+smtpd_sasl_type = dovecot
+submission/inet/smtpd_sasl_path = private/auth
+"""
+
+
+def test_the_files_that_postfix_is_told_to_use() -> None:
+    assert postfix.files(CONFIGURED) == {
+        "/etc/aliases.db": "hash:/etc/aliases",
+        "/etc/postfix/runbook/aliases": "texthash:/etc/postfix/runbook/aliases",
+        "/etc/postfix/rules": "pcre:/etc/postfix/rules",
+        "/etc/postfix/logins.lmdb": "lmdb:/etc/postfix/logins",
+    }
+
+
+def test_whether_somebody_listens_where_postfix_turns_to() -> None:
+    paths = ["/var/spool/postfix/private/auth", "private/smtp", "/run/opendmarc.sock"]
+    assert postfix.hearing(postfix.wanted(CONFIGURED), paths, [25, 8891]) == {
+        "milter inet:localhost:8891": True,
+        "milter unix:opendmarc/opendmarc.sock": False,  # another host's milter is not looked for here
+        "lmtp unix:private/dovecot-lmtp": False,
+        "login unix:private/auth": True,
+    }
+
+
+def test_more_than_a_warning() -> None:
+    said = "postconf: warning: x.cf: unused parameter: y=z\npostmap: fatal: bad numeric configuration: a = b"
+    assert postfix.fatal(said) == ["postmap: fatal: bad numeric configuration: a = b"]
+
+
+def test_each_server_has_its_ports() -> None:
+    assert [where.port for where in outside.endpoints(sites.make())] == [143, 465, 587, 993]
+    plain = sites.make(mail={"server": "postfix"}, test={"smtp25": True})
+    assert [where.port for where in outside.endpoints(plain)] == [25, 587, 993]
 
 
 def test_what_rules_expect_comes_from_params() -> None:
