@@ -112,6 +112,8 @@ class State(Shown):
     running: frozenset[str] = frozenset()  # names of processes
     enabled: frozenset[str] = frozenset()  # services that start at boot
     vmail: bool = False  # whether the user of the mailboxes is there
+    networks: tuple[str, ...] = ()  # who relays without a login
+    address: str = "127.0.0.1"  # one of its own by which strangers' mail comes in
     redirects: frozenset[str] = frozenset()  # where users' Sieve scripts send mail on to
 
     def text(self, path: str) -> str | None:
@@ -214,6 +216,8 @@ def _commands(site: Site) -> dict[str, str]:
         "parameters": "postconf -n 2>/dev/null",
         "complaints": "postconf -n 2>&1 >/dev/null",
         "services": "postconf -M 2>/dev/null",
+        "networks": "postconf -xh mynetworks 2>/dev/null",
+        "addresses": "ip -o -4 addr show scope global",
         "local": "postconf -xh mydestination 2>/dev/null",
         "dovecot": "dovecot --version",
         "doveconf": "doveconf -n 2>/dev/null",
@@ -260,8 +264,16 @@ def parse(site: Site, facts: Mapping[str, Answer]) -> State:
         running=frozenset(line.strip() for line in lines.get("running", [])),
         enabled=frozenset(filter(None, lines.get("enabled", []))),
         vmail="vmail" in told,
+        networks=tuple(filter(None, re.split(r"[\s,]+", told.get("networks", "")))),
+        address=_address(site, told.get("addresses", "")),
         redirects=frozenset(REDIRECT.findall(told.get("redirects", ""))),
     )
+
+
+def _address(site: Site, text: str) -> str:
+    """The address of params where the host has it itself; behind a cloud's translation its own."""
+    own = re.findall(r"\binet ([\d.]+)/", text)
+    return site.server.ipv4 if site.server.ipv4 in own else next(iter(own), "127.0.0.1")
 
 
 def _packages(text: str) -> dict[str, str]:
