@@ -11,24 +11,20 @@ from runbooklib.params import Site
 from runbooklib.records import Desired, Observed
 from runbooklib.results import Checklist, Outcome, Plan
 from runbooklib.servers import standing
-from runbooklib.servers.postfix import bootstrap, routing, state, switching
+from runbooklib.servers.postfix import bootstrap, doors, routing, state, switching
 from runbooklib.servers.postfix.running import Server
 from runbooklib.servers.postfix.sending import Sending
 from runbooklib.servers.retired import Retired
 from runbooklib.servers.standing import Standing
 
 preflight, apply = host.preflight, host.apply
-observe, plan = state.observe, bootstrap.plan
+observe, plan, verify = state.observe, bootstrap.plan, doors.verify
 routes = routing.routes
 
 
 def of(site: Site) -> Server:
     """The running server."""
     return Server(site)
-
-
-def verify(site: Site, done: Outcome, wait: float) -> Checklist:
-    raise NotImplementedError
 
 
 def plan_routes(

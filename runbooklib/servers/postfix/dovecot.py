@@ -31,6 +31,7 @@ def config(site: Site, version: tuple[int, ...], certificate: str, key: str) -> 
 def _old(site: Site, certificate: str, key: str) -> str:
     users = f"{site.mail.directory}/{layout.USERS}"
     return f"""!include_try /usr/share/dovecot/protocols.d/*.protocol
+hostname = {site.server.hostname}
 ssl = required
 ssl_cert = <{certificate}
 ssl_key = <{key}
@@ -63,6 +64,7 @@ def _new(site: Site, certificate: str, key: str) -> str:
     return f"""dovecot_config_version = 2.4.0
 dovecot_storage_version = 2.4.0
 !include_try /usr/share/dovecot/protocols.d/*.protocol
+hostname = {site.server.hostname}
 ssl = required
 ssl_server_cert_file = {certificate}
 ssl_server_key_file = {key}
