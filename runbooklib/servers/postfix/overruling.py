@@ -49,16 +49,16 @@ def _everywhere(have: Sending) -> Iterator[Overruled]:
 def _single(site: Site, route: Route, routes: Routes, have: Sending) -> Iterator[Overruled]:
     """Lines and rules for whole addresses, in any table."""
     domain = route.sender.removeprefix("@")
-    maps = have.maps(sending.SENDERS)
+    maps = have.others(sending.SENDERS)
     for address, told in maps.whole(domain).items():
         hop = relaying.relayhost(routes, have) if told == sending.DUNNO else told
         if hop != route.hop:
             yield Overruled(_who(address), f"leaves by {hop or DIRECT}", maps.where(address))
-    maps = have.maps(sending.TRANSPORTS)
+    maps = have.others(sending.TRANSPORTS)
     for address, way in maps.whole(domain).items():
         if route.hop and way.rstrip(":") != relaying.service(route):
             yield Overruled(_who(address), f"takes the transport {way}", maps.where(address))
-    maps, login = have.maps(sending.LOGINS), _login(site, route)
+    maps, login = have.others(sending.LOGINS), _login(site, route)
     for address, digest in maps.whole(domain).items():
         if login and digest != login:
             yield Overruled(_who(address), "logs in as somebody else", maps.where(address))

@@ -52,9 +52,12 @@ def plan(
     moves = [*_route(now, routes, texts)]
     changes = [
         *editing.together(
-            LOGIN, [*_memory(now, entries), *_login(site, now, routes, relays, texts)], f"{now.directory}/undo-login"
+            LOGIN,
+            [*_memory(now, entries), *_login(site, now, routes, relays, texts)],
+            f"{now.directory}/undo-login",
+            target="Postfix: logins and policies",
         ),
-        *editing.together(ROUTE, moves, f"{now.directory}/undo-routes"),
+        *editing.together(ROUTE, moves, f"{now.directory}/undo-routes", target="Postfix: routes"),
         *(_again(have) if moves and have.queued else ()),
     ]
     return Plan(TITLE, tuple(changes), overruling.refusals(site, routes, now, staying), held)
@@ -123,8 +126,13 @@ def content(have: Sending, name: str, data: bytes, why: str, mode: int = OPEN, s
     if stands and (stands.digest, stands.mode) == (hashlib.sha256(data).hexdigest(), mode):
         return ()
     target = name if name.startswith("/") else f"{have.directory}/{name}"
-    shown = stands is None or stands.text is not None
-    before = "absent" if stands is None else f"{len((stands.text or '').splitlines())} lines" if shown else "another"
+    before = (
+        "absent"
+        if stands is None
+        else "another"
+        if mode == SECRET
+        else f"{len((stands.text or '').splitlines())} lines"
+    )
     after = said if mode == SECRET else difference(stands.text if stands else None, data.decode())
     return (Content(0, target, before, after, why, path=target, content=data, mode=mode),)
 
