@@ -187,7 +187,7 @@ def test_a_state_nobody_understands_is_none(tmp_path: Path, text: str) -> None:
 def test_private_keys_are_files_of_their_owner(tmp_path: Path, known: State) -> None:
     assert known.server.host_key.startswith("SHA256:")
     keys = [p for p in tmp_path.rglob("*") if p.is_file() and "PRIVATE KEY" in p.read_text()]
-    assert len(keys) == 24
+    assert len(keys) == 25
     assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
 
 

@@ -12,11 +12,11 @@ from typing import Any
 from runbooklib.testbed import authority, providers, zones
 from runbooklib.testbed.authority import Authority, DkimKey, SshKey
 from runbooklib.testbed.hosts import NAMES, Plot
-from runbooklib.testbed.state import Account, Dns, Image, Provider, Registry, Resolver, Server, State, Tsig
+from runbooklib.testbed.state import Account, Dns, Image, Mailcow, Provider, Registry, Resolver, Server, State, Tsig
 
 MAIL = "mail.lantern.example"
 PRIVATE = 0o600
-TLS_HOSTS = ("registry", "relay", "resend", "mxroute", "mx")
+TLS_HOSTS = ("registry", "relay", "resend", "mxroute", "mailcow", "mx")
 Seed = Callable[[Provider, DkimKey], dict[str, Any]]
 MAILBOXES = ("hi", "ada", "no-reply", "pier", "harbour")
 
@@ -46,6 +46,7 @@ def create(plot: Plot, bridge: str, image: Image, *, egress_25: bool) -> State:
         relay=relay,
         resend=resend,
         mxroute=mxroute,
+        mailcow=_mailcow(plot),
         mx=mx,
         mailboxes={name: providers.password() for name in MAILBOXES},
         ca=str(plot.folder / "ca.pem"),
@@ -111,6 +112,20 @@ def _write_dns(plot: Plot, tsig: Tsig, dkim: zones.Keys) -> None:
     _write(resolver / "unbound.conf", zones.unbound(plot.addresses))
     _write(resolver / "root.hints", zones.hints(plot.addresses))
     _write(resolver / "root.anchor", every[-1].ds + "\n")
+
+
+def _mailcow(plot: Plot) -> Mailcow:
+    """Mailcow as after its installation: two keys, no domain; they work from anywhere in the testbed."""
+    ipv4, ipv6, (rw, ro) = plot.addresses.ipv4("mailcow"), plot.addresses.ipv6("mailcow"), (_key(), _key())
+    networks = f"{plot.addresses.subnet4},{plot.addresses.subnet6}"
+    known = {"hostname": NAMES["mailcow"], "keys": {rw: "rw", ro: "ro"}, "allow_from": networks}
+    _write(plot.files("mailcow") / "testbed/state.json", json.dumps(known, indent=1), PRIVATE)
+    return Mailcow(ipv4, ipv6, NAMES["mailcow"], f"https://{ipv4}", rw, ro)
+
+
+def _key() -> str:
+    """A key as mailcow's page makes one: five times six hexadecimal digits."""
+    return "-".join(secrets.token_hex(3).upper() for _ in range(5))
 
 
 def _server(plot: Plot, ca: Authority, *, egress_25: bool) -> Server:

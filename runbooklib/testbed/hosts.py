@@ -25,6 +25,7 @@ NAMES = {
     "relay": "smtp.relay.example",
     "resend": "smtp.resend.example",
     "mxroute": "name.mxrouting.example",
+    "mailcow": "mail.harbour.example",
     "mx": "mx.stranger.example",
     "server": "vps-lantern",
 }
@@ -35,6 +36,7 @@ PORTS = {
     "relay": (25, 465, 587, 2525),
     "resend": (25, 443, 465, 587, 2465, 2587),
     "mxroute": (25, 443, 465, 587, 2525),
+    "mailcow": (25, 143, 443, 465, 587, 588, 993),
     "mx": (25, 143, 465, 587, 993),
     "server": (22,),
 }

@@ -16,7 +16,17 @@ from runbooklib.testbed.engine import TestbedError
 
 BENCHMARKING = IPv4Network("198.18.0.0/15")  # RFC 2544: neither private nor anybody's, so that peers are strangers
 DOCUMENTATION = IPv6Network("2001:db8::/32")  # RFC 3849
-NUMBERS = {"dns": 2, "resolver": 3, "registry": 4, "relay": 5, "mx": 6, "resend": 7, "mxroute": 8, "server": 10}
+NUMBERS = {
+    "dns": 2,
+    "resolver": 3,
+    "registry": 4,
+    "relay": 5,
+    "mx": 6,
+    "resend": 7,
+    "mxroute": 8,
+    "mailcow": 9,
+    "server": 10,
+}
 
 
 class NetworkError(TestbedError):

@@ -26,6 +26,7 @@ from runbooklib.testbed.state import Dns
 
 PROVIDERS = ("resend", "mxroute")
 PROVIDER_STATE = "/var/lib/provider/state.json"
+MAILCOW = ("env", "PYTHONPATH=/opt/testbed", "python3", "-m", "mailcow.keeping")
 BARE, BOOKWORM = "bare", "bare-bookworm"  # the server as it was rented: the usual release, or the one before
 RENTED = {BARE: images.SERVER, BOOKWORM: images.SERVER_BOOKWORM}
 STOP_SECONDS = 30  # the inner engine stops its containers first
@@ -164,25 +165,32 @@ def reset_mail(root: Path) -> None:
     """Empties the stranger's mailbox, and the queues of all mail hosts."""
     folder = world.folder_of(root)
     docker_engine, plot = engine.client(), world.plot_of(folder, world.required(folder))
-    for host in ("relay", "resend", "mxroute", "mx"):
+    for host in ("relay", "resend", "mxroute", "mailcow", "mx"):
         docker_engine.containers.get(plot.container(host)).exec_run(["postsuper", "-d", "ALL"])
     config = "/opt/testbed/mx/dovecot.conf"
     _within(root, "mx", ["doveadm", "-c", config, "expunge", "-u", "friend@stranger.example", "mailbox", "*", "all"])
 
 
 def accounts(root: Path) -> dict[str, bytes]:
-    """What the providers with an API remember, by host."""
-    return {host: _within(root, host, ["cat", PROVIDER_STATE]) for host in PROVIDERS}
+    """What mailcow and the providers with an API remember, by host."""
+    known = {host: _within(root, host, ["cat", PROVIDER_STATE]) for host in PROVIDERS}
+    return {**known, "mailcow": _within(root, "mailcow", [*MAILCOW, "dump"])}
 
 
 def reset_accounts(root: Path, to: dict[str, bytes] | None = None) -> None:
-    """Has the providers know what they knew on the first day, or what they knew then."""
+    """Has them know what they knew on the first day, or what they knew then."""
     folder = world.folder_of(root)
     plot = world.plot_of(folder, world.required(folder))
     for host in PROVIDERS:
         text = (to or {}).get(host) or (plot.files(host) / "testbed/state.json").read_bytes()
         script = 'umask 077; echo "$0" | base64 -d > "$1.new" && flock "$1.lock" mv "$1.new" "$1"'
         _within(root, host, ["sh", "-c", script, base64.b64encode(text).decode(), PROVIDER_STATE])
+    _reset_mailcow(root, (to or {}).get("mailcow", b""))
+
+
+def _reset_mailcow(root: Path, to: bytes) -> None:
+    """Has mailcow know no domain and hold no mail, or know what it knew then."""
+    _within(root, "mailcow", [*MAILCOW, "restore", base64.b64encode(to).decode()])
 
 
 def _within(root: Path, host: str, argv: list[str]) -> bytes:

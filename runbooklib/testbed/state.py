@@ -82,6 +82,18 @@ class Provider(Account):
 
 
 @dataclass(frozen=True)
+class Mailcow:
+    """A second server, on which mailcow runs and nobody has a shell, and the keys to its API."""
+
+    ipv4: str
+    ipv6: str
+    name: str
+    url: str  # by address: the notebooks' machine does not ask the testbed's resolver
+    api_key: str
+    api_key_ro: str
+
+
+@dataclass(frozen=True)
 class Image:
     """The mail server's image this testbed holds."""
 
@@ -106,6 +118,7 @@ class State:
     relay: Account
     resend: Provider
     mxroute: Provider
+    mailcow: Mailcow
     mx: Account
     mailboxes: dict[str, str]  # name → password
     ca: str  # path of the private CA's certificate

@@ -24,6 +24,7 @@ NAMES = {
     "mx": "mx.stranger.example.",
     "resend": "smtp.resend.example.",
     "mxroute": "name.mxrouting.example.",
+    "mailcow": "mail.harbour.example.",
 }
 
 
@@ -149,7 +150,7 @@ def _strings(text: str) -> str:
 
 
 def _reverse(addresses: Range) -> list[Zone]:
-    """Both reverse zones; the server's PTR stands from the start, set where its owner rents it."""
+    """Both reverse zones; the servers' PTR stand from the start, set where their owner rents them."""
     by_zone: dict[str, list[str]] = {name: [] for name in reverse_names(addresses)}
     for host, name in NAMES.items():
         for address in (addresses.ipv4(host), addresses.ipv6(host)):

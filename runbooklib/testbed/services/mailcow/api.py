@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +16,8 @@ from urllib.parse import parse_qs, unquote
 # What all programs of the testbed share stands beside this program's folder, wherever that is.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from provider.serving import Answer, Request
+from provider.ledger import Ledger
+from provider.serving import Answer, Request, serve
 
 from mailcow.backend import Backend
 from mailcow.callers import Bans, recognize
@@ -138,5 +141,39 @@ def _get(session: Session, request: Request, category: str, names: tuple[str, st
     return _error(404, UNKNOWN) if body is None else Answer(200, body, JSON)
 
 
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--state", type=Path, required=True, help="JSON: hostname, keys (rw, ro), allow_from")
+    parser.add_argument("--data", type=Path, required=True, help="folder of the database and the logs")
+    parser.add_argument("--listen", action="append", required=True, help="address:port, [address]:port; repeatable")
+    parser.add_argument("--certificate", required=True, help="PEM")
+    parser.add_argument("--key", required=True, help="PEM of its private key")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Serves until the process ends; the keys are written anew at every start."""
+    from mailcow.behind import Services  # noqa: PLC0415 - its libraries are the container's
+
+    asked = _arguments()
+    known = json.loads(asked.state.read_text())
+    store, script = Store(asked.data / "mailcow.db"), asked.data / "script.json"
+    store.create()
+    store.insert_keys(known["keys"], known["allow_from"])
+    if not script.exists():
+        script.write_text('{"script": []}')
+    backend = Services(asked.data)
+    backend.sign(store.rows("SELECT domain, selector, private FROM dkim"))
+    api = Api(store, known["hostname"], backend)
+    with store.open():  # one connection stays, so that readers always find the files beside the database
+        serve(api, Ledger(script), asked.listen, (asked.certificate, asked.key))
+        (asked.data / "ready").touch()
+        threading.Event().wait()
+
+
 def _error(status: int, message: str) -> Answer:
     return Answer(status, encoded({"type": "error", "msg": message}), JSON)
+
+
+if __name__ == "__main__":
+    main()

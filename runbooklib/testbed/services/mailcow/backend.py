@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -37,6 +37,9 @@ class Backend:
 
     def forget(self, maildir: str) -> None:
         """A mailbox or domain is gone: what it received goes too."""
+
+    def sign(self, keys: Iterable[dict[str, str]]) -> None:
+        """The keys for DKIM as they are now: domain, selector, private half."""
 
     def keypair(self, bits: int) -> tuple[str, str]:
         """An RSA key: PEM, and the public half in base64."""

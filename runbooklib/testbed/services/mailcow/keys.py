@@ -39,6 +39,11 @@ def _is_selector(selector: Any) -> bool:
 def _write(session: Session, domain: str, selector: str, private: str, public: str) -> None:
     session.db.run("DELETE FROM dkim WHERE domain = ?", domain)
     session.db.insert("dkim", {"domain": domain, "selector": selector, "public": public, "private": private})
+    _sign_with(session)
+
+
+def _sign_with(session: Session) -> None:
+    session.backend.sign(session.db.rows("SELECT domain, selector, private FROM dkim ORDER BY domain"))
 
 
 def duplicate(session: Session, data: Data) -> None:
@@ -79,4 +84,5 @@ def delete(session: Session, data: Data) -> None:
             session.say("danger", log, ["dkim_domain_or_sel_invalid", domain])
             continue
         session.db.run("DELETE FROM dkim WHERE domain = ?", domain)
+        _sign_with(session)
         session.say("success", log, ["dkim_removed", escaped(domain)])
