@@ -158,6 +158,7 @@ def main() -> None:
     asked = _arguments()
     known = json.loads(asked.state.read_text())
     store, script = Store(asked.data / "mailcow.db"), asked.data / "script.json"
+    store.path.touch(0o666)  # the files beside it get its mode, and its readers write their locks there
     store.create()
     store.insert_keys(known["keys"], known["allow_from"])
     if not script.exists():
