@@ -59,12 +59,12 @@ def verify(site: Site, done: Outcome, waiting: Mapping[str, str]) -> Checklist:
 
 
 def _rows(site: Site, out: Outbound, going: list[Domain], waits: Check | None) -> Iterator[Check]:
-    for domain in going:
-        row = _route(site, out, domain)
-        yield _postponed(row, waits) if waits and row.status is Status.FAIL else row
+    rows = [_route(site, out, domain) for domain in going]
     for name, relay in site.used_relays.items():
         if any(d.relay == name for d in going):
-            yield from _towards(site, out, name, relay)
+            yield _policy(out, name, relay)
+            rows += [_login(site, out, name, relay)] if relay.password else []
+    yield from (_postponed(row, waits) if waits and row.status is Status.FAIL else row for row in rows)
     yield _null_sender(site)
 
 
@@ -103,14 +103,12 @@ def _tried(site: Site, done: Outcome, going: Iterable[Domain]) -> Iterator[Check
             yield Check(check, Status.UNKNOWN, expected, f"not tried: {why.why_not}", why.fix, ref, advisory=True)
 
 
-def _towards(site: Site, out: Outbound, name: str, relay: Relay) -> Iterator[Check]:
-    """The TLS policy and the login for a relay's next hop."""
-    yield _policy(out, name, relay)
-    if relay.password:
-        rows = [t for d in site.domains if d.relay == name and (t := out.transports.get(out.assigned(d.name)))]
-        mine = {t.login for t in rows if t.leads_to(relay)}
-        said = "the same" if mine == {transports.login(relay)} else "another one" if mine else "none for this next hop"
-        yield judged(f"relay.login-map {name}", said == "the same", "the login that params name", said, RUN, REF)
+def _login(site: Site, out: Outbound, name: str, relay: Relay) -> Check:
+    """The login that goes with a relay's next hop."""
+    rows = [t for d in site.domains if d.relay == name and (t := out.transports.get(out.assigned(d.name)))]
+    mine = {t.login for t in rows if t.leads_to(relay)}
+    said = "the same" if mine == {transports.login(relay)} else "another one" if mine else "none for this next hop"
+    return judged(f"relay.login-map {name}", said == "the same", "the login that params name", said, RUN, REF)
 
 
 def _policy(out: Outbound, name: str, relay: Relay) -> Check:

@@ -107,14 +107,16 @@ class Towards:
         )
 
     def _login(self, row: str) -> list[Change]:
-        stored = self.out.transports.get(row)
-        if stored and stored.active and stored.login == transports.login(self.relay):
+        stored, login = self.out.transports.get(row), transports.login(self.relay)
+        if stored and stored.active and stored.login == login:
             return []
         after = f"active, login as {self.relay.username}" if self.relay.username else "active, without a login"
         why = "mailcow keeps it in clear: whoever has one of its API keys, the read-only one too, reads it"
         target = f"login of {next_hop(self.relay)}" + (f" (id {row})" if row else "")
         return [
-            steps.LoginStored(self.first + LOGIN, target, _stored(stored), after, why, UNDO, relay=self.relay, row=row)
+            steps.LoginStored(
+                self.first + LOGIN, target, _stored(stored, login), after, why, UNDO, relay=self.relay, row=row
+            )
         ]
 
     def _policy(self) -> list[Change]:
@@ -168,15 +170,15 @@ class Towards:
         return steps.Assigned(order, target, before, after, why, UNDO, relay=self.relay, row=row, domain=domain.name)
 
 
-def _stored(have: Transport | None) -> str:
+def _stored(have: Transport | None, login: str) -> str:
     """What is wrong with the login that stands."""
     if have is None:
         return "a made-up password"
-    said = [
-        "" if have.active else "inactive",
-        "a password with escaped colons, which is refused" if have.escaped else "",
-    ]
-    return ", ".join(filter(None, said)) or "another password"
+    wrong = "" if have.login == login else ESCAPED if have.escaped else "another password"
+    return ", ".join(filter(None, ("" if have.active else "inactive", wrong)))
+
+
+ESCAPED = "a password with the colons that add escaped, which is refused"
 
 
 def _leaves(out: Outbound, domain: str) -> str:

@@ -67,7 +67,8 @@ class Policy:
         """Whether nothing goes to that relay in clear, nor, where mailcow can know its CA, to somebody else."""
         if not self.active or relay.ca is not None:
             return self.active and self.level in ENCRYPTING
-        return self.level in VERIFYING and self.names <= {relay.host, "nexthop", "hostname"}
+        others = self.names - {relay.host, "nexthop", "hostname"}
+        return self.level in VERIFYING and not (self.level == "secure" and others)
 
     @property
     def names(self) -> set[str]:
