@@ -20,6 +20,9 @@ ATTEMPT = re.compile(
 )
 REQUEUED = re.compile(r"queued as (\w+)")
 SIGNED = re.compile(r"DKIM-Signature field added \(s=(?P<selector>[^,\s]+), d=(?P<domain>[^)\s]+)\)")  # OpenDKIM
+SENDER, LOGIN = re.compile(r": from=<([^>]*)>"), re.compile(r"\bsasl_username=([^,\s]+)")
+CLIENT = re.compile(r"^\S+: client=")
+LEAVING = re.compile(r"(?:^|/)smtp$")  # what hands mail to others: postfix/smtp, mailcow's enforced-tls-smtp/smtp
 FILTERS = re.compile(r"\[(127\.0\.0\.1|::1)\]:\d+$")  # a content filter on the same machine, e.g. Amavis
 
 
@@ -51,6 +54,16 @@ class Attempt:
         return bool(FILTERS.search(self.relay))
 
 
+@dataclass(frozen=True)
+class Departure:
+    """An attempt to hand a message to somebody else, with where it came from."""
+
+    sender: str  # MAIL FROM
+    login: str  # who had logged in; empty for nobody
+    door: str  # the program that took it in, such as postfix/submission/smtpd
+    attempt: Attempt
+
+
 def parse(log: str) -> list[Event]:
     """The events of a log, in its order."""
     return list(_events(log.splitlines()))
@@ -78,6 +91,21 @@ def follow(events: Sequence[Event], queue_id: str) -> list[Attempt]:
             continue
         found.append(tried)
         ids |= set(REQUEUED.findall(tried.said)) if tried.filtered else set()
+    return found
+
+
+def departures(events: Iterable[Event]) -> list[Departure]:
+    """Every attempt to hand a message to somebody else, in the log's order."""
+    senders, logins, doors, found = dict[str, str](), dict[str, str](), dict[str, str](), list[Departure]()
+    for event in (e for e in events if e.queue_id):
+        key, tried = event.queue_id, attempt(event)
+        if told := SENDER.search(event.text):
+            senders[key] = told[1].lower()
+        if CLIENT.search(event.text):
+            login = LOGIN.search(event.text)
+            doors[key], logins[key] = event.program, login[1].lower() if login else ""
+        if tried and LEAVING.search(event.program) and not tried.filtered:
+            found.append(Departure(senders.get(key, ""), logins.get(key, ""), doors.get(key, ""), tried))
     return found
 
 

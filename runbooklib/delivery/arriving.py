@@ -21,9 +21,8 @@ from runbooklib.credentials import CredentialError
 from runbooklib.delivery.messages import Account, Letter, Route, boxes, compose_answer, posts
 from runbooklib.delivery.sending import Asked, Handed, Sent, ask, submit
 from runbooklib.endpoint import EndpointError
-from runbooklib.host import HostError
 from runbooklib.params import Site
-from runbooklib.results import Shown, Table
+from runbooklib.results import RunbookError, Shown, Table
 
 POLL = 0.5  # seconds between two looks into a mailbox
 LOG_POLL = 2.0  # seconds between two looks into the server's log
@@ -311,7 +310,7 @@ def _read_log_until(watch: Watch, deadline: float) -> None:
 def _read_log(watch: Watch) -> None:
     try:
         events = maillog.parse(servers.of(watch.site).log())
-    except HostError as error:
+    except RunbookError as error:
         watch.unreadable(LOG, str(error))
         return
     watch.troubles.pop(LOG, None)

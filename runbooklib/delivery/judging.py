@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from runbooklib.delivery import authenticity, hops
+from runbooklib.delivery import authenticity, hops, webmail
 from runbooklib.delivery.arriving import LOG, Arrived, Copy, Parcel
 from runbooklib.delivery.hops import Hop
 from runbooklib.delivery.messages import Letter, Letters, Route
@@ -55,7 +55,7 @@ class Case:
 
 def judge(site: Site, arrived: Arrived) -> Checklist:
     """Every claim about every message; what was not sent is pending, what cannot be seen advisory."""
-    return verdict(site, arrived, Names.asked_of(site.dns.resolvers))
+    return verdict(site, arrived, Names.asked_of(site.dns.resolvers)) + Checklist(TITLE, webmail.rows(site))
 
 
 def verdict(site: Site, arrived: Arrived, names: Names) -> Checklist:

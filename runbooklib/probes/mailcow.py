@@ -38,9 +38,7 @@ WORDS: dict[type[MailcowError], str] = {
     UntrustedError: "certificate",
 }
 NO_SHELL = "mail.tag is not given, so mailcow is reached by its API alone: it tells of mail, not of the machine below"
-LEAVING = re.compile(r"(?:^|/)smtp$")  # the programs that hand mail to others: postfix/smtp, enforced-tls-smtp/smtp
-SENDER, LOGIN = re.compile(r"\bfrom=<([^>]+)>"), re.compile(r"\bsasl_username=([^,\s]+)")
-MOST = 5  # messages named
+MOST = 5  # attempts named
 WATCHDOG = re.compile(r"^(WATCHDOG_NOTIFY_EMAIL|WATCHDOG_NOTIFY_WEBHOOK)=[\"']?([^\"'\n]*)", re.MULTILINE)
 
 
@@ -186,24 +184,11 @@ def known(site: Site, out: Outbound) -> set[str]:
 def foreign(events: Iterable[maillog.Event], hosted: Collection[str]) -> list[dict[str, str]]:
     """Recent messages that left, of senders in a domain mailcow does not have, each with who had logged in."""
     recent = mailflow.recent(events, datetime.now(UTC) - mailflow.RECENT)
-    senders, logins, found = dict[str, str](), dict[str, str](), dict[str, dict[str, str]]()
-    for event in recent:
-        if told := SENDER.search(event.text):
-            senders[event.queue_id] = told[1].lower()
-        if told := LOGIN.search(event.text):
-            logins[event.queue_id] = told[1].lower()
-    for tried in (a for e in recent if LEAVING.search(e.program) and (a := _left(e))):
-        sender = senders.get(tried[0], "")
-        if sender and sender.rpartition("@")[2] not in hosted:
-            what = {"login": logins.get(tried[0], ""), "relay": tried[1].relay, "status": tried[1].status}
-            found[tried[0]] = {"sender": sender, **what}
-    return list(found.values())[-MOST:]
-
-
-def _left(event: maillog.Event) -> tuple[str, maillog.Attempt] | None:
-    """An attempt to hand a message to somebody else."""
-    tried = maillog.attempt(event)
-    return (event.queue_id, tried) if tried and not tried.filtered else None
+    gone = [d for d in maillog.departures(recent) if d.sender and d.sender.rpartition("@")[2] not in hosted]
+    return [
+        {"sender": d.sender, "login": d.login, "relay": d.attempt.relay, "status": d.attempt.status}
+        for d in gone[-MOST:]
+    ]
 
 
 def disk(site: Site) -> dict[str, int]:
