@@ -219,6 +219,7 @@ class Dns(Model):
     rfc2136: Rfc2136 | None = None
     resolvers: tuple[IP, ...] = ("9.9.9.9", "1.1.1.1", "8.8.8.8")
     authoritative: tuple[IP, ...] = ()
+    optional: tuple[Literal["autodiscover", "autoconfig", "srv"], ...] = ()  # by what mail programs set themselves up
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -330,6 +331,11 @@ class Site(Model):
                 for name, relay in self.used_relays.items()
                 if relay.mode == "implicit"
             ]
+        pages = sorted({"autodiscover", "autoconfig"} & set(self.dns.optional))
+        if server != MAILCOW and pages:
+            said.append(
+                f"dns.optional: {', '.join(pages)} lead to pages that only mailcow has; srv is for every server"
+            )
         if server != DOCKER_MAILSERVER and self.forwards:
             said.append(
                 f"domains: {', '.join(self.forwards)} lead out of the site; {server} sends that on under the author's "

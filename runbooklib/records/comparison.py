@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from runbooklib import spf
-from runbooklib.records.observed import Answer, Observed
+from runbooklib.records.observed import Answer, Observed, Word
 from runbooklib.records.texts import DkimKey, Policy, TagError, dkim_key, dmarc_policy, is_dmarc
 from runbooklib.records.wanted import Wanted
 from runbooklib.results import Status
@@ -29,7 +29,9 @@ class Comparison:
 
 def compare(wanted: Wanted, answer: Answer) -> Comparison:
     """How the rrset that `answer` shows relates to what is wanted; the answer must have been heard."""
-    if wanted.type == "CNAME":
+    if wanted.kind == "dkim" and wanted.type == "CNAME":
+        return _key_alias(wanted, answer)
+    if wanted.kind == "alias":
         return _alias(wanted, answer)
     if answer.chain and not answer.recursive:
         return _shadowed(wanted, answer)
@@ -111,7 +113,7 @@ def _twice(found: list[str]) -> Comparison:
     return Comparison(Status.FAIL, said, fix=f"replace them by one: {first}")
 
 
-def _alias(wanted: Wanted, answer: Answer) -> Comparison:
+def _key_alias(wanted: Wanted, answer: Answer) -> Comparison:
     """A provider's key behind a CNAME."""
     target = wanted.values[0]
     if answer.chain[:1] == (target,):
@@ -218,6 +220,31 @@ def _ownership(wanted: Wanted, answer: Answer) -> Comparison:
     return _ok(answer.shown) if set(wanted.values) <= set(answer.values) else _missing(wanted, answer)
 
 
+def _alias(wanted: Wanted, answer: Answer) -> Comparison:
+    """A name that leads to the server, or nowhere yet; where it leads elsewhere, that is somebody's choice."""
+    target = wanted.values[0]
+    if answer.chain[:1] == (target,):
+        return _ok(f"CNAME {target}")
+    if answer.chain or answer.values:
+        fix = f"left as it is; when it shall lead here, make it CNAME {target} yourself"
+        return Comparison(Status.WARN, answer.shown, fix=fix)
+    if answer.word is Word.NODATA:
+        fix = f"no CNAME may stand beside what is there (RFC 2181 10.1): remove that, or drop dns.optional for {target}"
+        return Comparison(Status.FAIL, "other records, and no address", fix=fix)
+    return Comparison(Status.FAIL, str(answer.word), (target,))
+
+
+def _service(wanted: Wanted, answer: Answer) -> Comparison:
+    """Port and host count; priority, weight and a host of other hands are theirs (RFC 2782)."""
+    if not answer.values:
+        return _missing(wanted, answer)
+    ours = wanted.values[0].split()[2:]
+    if any(value.split()[2:] == ours for value in answer.values):
+        return _ok(answer.shown)
+    fix = f"left as it is; when programs shall come here, make it {wanted.expected} yourself"
+    return Comparison(Status.WARN, answer.shown, fix=fix)
+
+
 RULES = {
     "address": _address,
     "mx": _mx,
@@ -226,4 +253,5 @@ RULES = {
     "dmarc": _policy,
     "ownership": _ownership,
     "ptr": _reverse,
+    "service": _service,
 }

@@ -17,7 +17,7 @@ from runbooklib.results import Check, Checklist, Plan, Status
 def verify(want: Desired, seen: Observed, plan: Plan) -> Checklist:
     """Each wanted record at the authoritative servers first, then at the resolvers."""
     rows = {w.check: _row(w, seen, plan) for w in want if w.kind != "ptr"}
-    keys = [_key_behind(w, seen, rows[w.check]) for w in want if w.type == "CNAME"]
+    keys = [_key_behind(w, seen, rows[w.check]) for w in want if w.kind == "dkim" and w.type == "CNAME"]
     reverse = [_reverse(w, seen, rows) for w in want if w.kind == "ptr"]
     gone = [_gone(u, seen, plan) for u in want.unwanted]
     return Checklist("DNS", (*rows.values(), *keys, *reverse, *gone))

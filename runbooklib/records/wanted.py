@@ -32,14 +32,15 @@ class Wanted:
 
     @property
     def kind(self) -> str:
-        """The word of the field for it: address, mx, spf, dkim, dmarc, ownership or ptr."""
+        """The word of the field for it: address, mx, spf, dkim, dmarc, ownership, ptr, alias or service."""
         if "._domainkey." in self.name:
             return "dkim"
         if self.type == "TXT" and self.name.startswith("_"):  # RFC 8552: no mail comes from such a name
             return "dmarc" if self.name.startswith("_dmarc.") else "ownership"
         if self.type == "TXT":
             return "spf"
-        return {"A": "address", "AAAA": "address", "MX": "mx", "PTR": "ptr"}[self.type]
+        kinds = {"A": "address", "AAAA": "address", "MX": "mx", "PTR": "ptr", "CNAME": "alias", "SRV": "service"}
+        return kinds[self.type]
 
     @property
     def check(self) -> str:
@@ -50,8 +51,8 @@ class Wanted:
 
     @property
     def asked(self) -> tuple[str, str]:
-        """The question whose answer shows it; a key is asked for as verifiers do, through any CNAME."""
-        return self.name, "TXT" if self.kind == "dkim" else self.type
+        """The question whose answer shows it: a key as verifiers ask, through any CNAME, an alias as its users do."""
+        return self.name, {"dkim": "TXT", "alias": "A"}.get(self.kind, self.type)
 
     @property
     def expected(self) -> str:
@@ -97,7 +98,7 @@ def desired(site: Site, *others: Iterable[Wanted], unwanted: Iterable[Unwanted] 
     added = [w for some in others for w in some]
     told = {w.name for w in added if w.kind == "spf"}
     mail = [w for w in _mail(site) if w.kind != "spf" or w.stage != "02-relay" or w.name not in told]
-    every = [*_addresses(site), *mail, *added, *_policies(site), *_reverse(site)]
+    every = [*_addresses(site), *mail, *added, *_policies(site), *_reverse(site), *setup(site)]
     wanted = tuple(dict.fromkeys(every))
     return Desired(wanted, still(unwanted, wanted))
 
@@ -157,6 +158,30 @@ def _reverse(site: Site) -> Iterator[Wanted]:
         name = ipaddress.ip_address(address).reverse_pointer
         values = (site.server.hostname,)
         yield Wanted(name, "PTR", values, TTL, why, "RFC 1912 2.1", "05-send", advisory=not site.sends_directly)
+
+
+SERVICES = {"_imaps": 993, "_submissions": 465, "_submission": 587}
+
+
+def setup(site: Site) -> Iterator[Wanted]:
+    """What mail programs look for to set themselves up; params name it, mail needs none of it."""
+    host, asked = site.server.hostname, site.dns.optional
+    for name in (domain.name for domain in site.domains):
+        for label in ("autodiscover", "autoconfig"):
+            if label in asked:
+                why = "mail programs find their settings there"
+                yield Wanted(f"{label}.{name}", "CNAME", (host,), TTL, why, "RFC 1034 3.6.2", "", advisory=True)
+        if "autodiscover" in asked:
+            yield _service("_autodiscover", 443, name, host, "Outlook finds its settings there", "RFC 2782")
+        if "srv" in asked:
+            for label, port in SERVICES.items():
+                yield _service(
+                    label, port, name, host, "mail programs find the server there", "RFC 6186 3, RFC 8314 5.1"
+                )
+
+
+def _service(label: str, port: int, domain: str, host: str, why: str, ref: str) -> Wanted:
+    return Wanted(f"{label}._tcp.{domain}", "SRV", (f"0 1 {port} {host}",), TTL, why, ref, "", advisory=True)
 
 
 def reversed_address(name: str) -> str:

@@ -158,7 +158,7 @@ def rdata_text(kind: str, value: str) -> str:
     """A value as a zone file writes it: TXT quoted and cut, names absolute."""
     if kind == "TXT":
         return quoted(value)
-    return f"{value}." if kind in {"MX", "CNAME", "PTR"} and not value.endswith(".") else value
+    return f"{value}." if kind in {"MX", "CNAME", "PTR", "SRV"} and not value.endswith(".") else value
 
 
 def _exchange(target: Rfc2136, zone: str, message: dns.update.UpdateMessage) -> None:
