@@ -38,7 +38,10 @@ STEP = """set -e
 new=$1 keep={directory}/before
 [ -d {directory} ] || install -d -m 0755 {directory}
 rm -rf "$keep.new"; mkdir -p "$keep.new/files"; : >"$keep.new/absent"
-save() {{ if [ -e "$1" ]; then cp -a --parents "$1" "$keep.new/files"; else echo "$1" >>"$keep.new/absent"; fi; }}
+save() {{
+  if [ ! -e "$1" ]; then echo "$1" >>"$keep.new/absent"; return; fi
+  mkdir -p "$keep.new/files${{1%/*}}"; cp -a "$1" "$keep.new/files$1"
+}}
 config=$(postconf -h config_directory)
 for f in "$config/main.cf" "$config/master.cf" {paths}; do save "$f"; done
 cp "$new/undo" "$new/then" "$keep.new"; rm -rf "$keep"; mv "$keep.new" "$keep"
