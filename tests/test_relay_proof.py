@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +27,7 @@ from runbooklib.endpoint import (
 )
 from runbooklib.host import Answer, Host
 from runbooklib.params import Relay, Site
-from runbooklib.relays import egress, envelope, ports, proof
+from runbooklib.relays import egress, envelope, ports, proof, vantage
 from runbooklib.relays.ports import Attempt, Survey
 from runbooklib.relays.proof import Known
 from runbooklib.results import Check, Checklist, Status
@@ -118,7 +118,7 @@ def test_a_relay_that_broke_off_is_asked_once_more(
 ) -> None:
     scripts = serve({587: TAKEN, 2525: []})
     server = Moment(scripts[587], scripts[2525], times)
-    checks = proof.ask(Known(site(authority)), cast("Host", server), pause=0)
+    checks = proof.ask(Known(site(authority)), vantage.at(cast("Host", server)), pause=0)
     (row,) = [c for c in checks if c.name == "relay.port office"]
     assert (server.tried, row.status) == (tried, status)
 
@@ -372,8 +372,42 @@ ROUTE = "9.9.9.9 via {0} dev ens3 src {0} uid 0 \n    cache"
     ],
 )
 def test_the_server_s_interfaces_are_asked(own: Answer, out: Answer, status: Status, words: str) -> None:
-    row = egress.public_ipv4(sites.make(server__ipv4="8.8.8.8"), Told(own=own, out=out))
+    row = egress.public_ipv4(sites.make(server__ipv4="8.8.8.8"), vantage.at(Told(own=own, out=out)))
     assert (row.status, words in row.observed) == (status, True), row
+
+
+def adopted(**changes: Any) -> Site:
+    """A mailcow that is reached by its API alone."""
+    mail = {"server": "mailcow", "url": "https://mail.lantern.example", "api_key": "env:COW_KEY"}
+    return sites.make(**{"mail": mail, "test": {"recipients": [{"address": "a@192.0.2.1"}]}} | changes)
+
+
+@pytest.mark.parametrize("ipv4", ["8.8.8.8", "10.0.0.5"])
+def test_without_a_shell_only_the_server_could_tell(ipv4: str) -> None:
+    here = adopted(server__ipv4=ipv4)
+    place = vantage.of(here)
+    address, way_out = egress.public_ipv4(here, place), egress.direct_25(here, place)
+    assert (way_out.status, way_out.advisory, way_out.observed) == (Status.UNKNOWN, True, vantage.NO_SHELL)
+    assert address.status is (Status.UNKNOWN if ipv4 == "8.8.8.8" else Status.FAIL)
+    assert address.blocks is (ipv4 != "8.8.8.8")
+
+
+def test_without_a_shell_the_relay_is_proved_from_this_machine(authority: Authority, serve: Callable[..., At]) -> None:
+    scripts, here = serve({587: TAKEN}), site(authority)
+    place = replace(
+        vantage.here(here), addresses=lambda names: dict.fromkeys(names, "192.0.2.1"), dial=dial_to(scripts)
+    )
+    found = {check.name: check for check in proof.ask(Known(here), place)}
+    assert found["relay.name office"].expected == f"{HOST} resolves for this machine"
+    assert {c.status for c in found.values()} == {Status.PASS}
+
+
+def test_a_name_that_only_has_ipv6_here_is_not_known_to_be_wrong() -> None:
+    here = sites.make(relays__office__host="192.0.2.7")
+    assert vantage.here(here).addresses(["192.0.2.7", "2001:db8::7"]) == {"192.0.2.7": "192.0.2.7"}
+    place = replace(vantage.here(here), addresses=lambda _: {})
+    (row,) = proof.ask(Known(here), place, pause=0)
+    assert (row.name, row.status, row.observed) == ("relay.name office", Status.UNKNOWN, "only 192.0.2.7")
 
 
 @pytest.mark.parametrize(

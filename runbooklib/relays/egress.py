@@ -7,9 +7,9 @@ import re
 
 from runbooklib import endpoint
 from runbooklib.endpoint import EndpointError
-from runbooklib.host import Host
 from runbooklib.params import Site
 from runbooklib.relays.ports import CONNECT_SECONDS
+from runbooklib.relays.vantage import NO_SHELL, Vantage
 from runbooklib.results import Check, Checklist, Status, passed
 
 CARRIER = {  # ranges behind which a provider shares one public address among many customers
@@ -20,16 +20,19 @@ REHEARSED = ipaddress.ip_network("198.18.0.0/15")
 UNREACHED = "most senders cannot reach this server: they have IPv4 only. Ask for a public IPv4 address, or move"
 
 
-def direct_25(site: Site, server: Host) -> Check:
+def direct_25(site: Site, place: Vantage) -> Check:
     """Whether the server itself may speak to the port 25 of a stranger."""
     name, expected = "relay.direct-25", NEEDED if site.sends_directly else CLOSED
     ref = "providers' terms; RFC 5068 3.2"
+    if place.server is None:
+        fix = "try there: `timeout 5 bash -c '</dev/tcp/gmail-smtp-in.l.google.com/25'`"
+        return Check(name, Status.UNKNOWN, expected, NO_SHELL, fix, ref, advisory=True)
     stranger = _stranger(site)
     if not stranger:
         why = "no recipient in test.recipients whose MX could be tried"
         return Check(name, Status.UNKNOWN, expected, why, "add one", ref, advisory=True)
     script = f"timeout {CONNECT_SECONDS} bash -c 'exec 3<>/dev/tcp/{stranger}/25'"
-    told = server.run(("sh", "-c", script), check=False)
+    told = place.server.run(("sh", "-c", script), check=False)
     seen = SEEN.get(told.status)
     if seen is None:
         return Check(name, Status.UNKNOWN, expected, told.err.strip(), "install bash there", ref, advisory=True)
@@ -68,8 +71,11 @@ def _stranger(site: Site) -> str:
     return ""
 
 
-def public_ipv4(site: Site, server: Host) -> Check:
+def public_ipv4(site: Site, place: Vantage) -> Check:
     """Whether the server has the IPv4 address that params publish for it, asked of its interfaces."""
+    server = place.server
+    if server is None:
+        return _unseen(site)
     outside = next((r for r in site.dns.resolvers if ":" not in r), "9.9.9.9")
     told = server.facts({"own": "ip -4 -o addr show scope global", "out": f"ip -4 route get {outside}"})
     source = re.search(r"\bsrc ([\d.]+)", told["out"].out)
@@ -78,6 +84,13 @@ def public_ipv4(site: Site, server: Host) -> Check:
         return _row(Status.UNKNOWN, site, f"`ip address`: {said}", "install iproute2 on the server")
     own = re.findall(r"\binet ([\d.]+)", told["own"].out)
     return judge(site, own, source[1] if source else "", server.address)
+
+
+def _unseen(site: Site) -> Check:
+    """Without a look at its interfaces, only an address that nobody can reach is known to be wrong."""
+    if not _is_public(site.server.ipv4, site):
+        return judge(site, [], "", "")
+    return _row(Status.UNKNOWN, site, NO_SHELL, "look with `ip address` on the server")
 
 
 def judge(site: Site, own: list[str], source: str, reached: str) -> Check:

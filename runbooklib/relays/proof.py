@@ -1,4 +1,4 @@
-"""What must hold before a relay is trusted with mail, proved from the server itself."""
+"""What must hold before a relay is trusted with mail, proved from the server itself where it has a shell."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import smtplib
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from runbooklib import endpoint, host
+from runbooklib import endpoint
 from runbooklib.endpoint import NameMissingError, ResolverError
-from runbooklib.host import Host
 from runbooklib.params import Relay, Site
-from runbooklib.relays import egress, envelope, ports
+from runbooklib.relays import egress, envelope, ports, vantage
 from runbooklib.relays.accounts import Accounts
 from runbooklib.relays.planning import login_to_come
 from runbooklib.relays.ports import Survey
+from runbooklib.relays.vantage import Vantage
 from runbooklib.results import Check, Checklist, Status, passed
 
 NOBODY = Accounts()
@@ -37,22 +37,23 @@ def prove(site: Site, current: Mapping[str, str], accounts: Accounts = NOBODY) -
     Nothing is sent. `current` names the next hop each domain leaves by today, empty where it leaves by none;
     `accounts` what the providers say: a login that is still to be made there is not tried.
     """
-    server = host.connect(site)
+    place = vantage.of(site)
     with ThreadPoolExecutor() as pool:
-        around = [pool.submit(look, site, server) for look in (egress.public_ipv4, egress.direct_25)]
-        relays = ask(Known(site, current, accounts), server)
+        around = [pool.submit(look, site, place) for look in (egress.public_ipv4, egress.direct_25)]
+        relays = ask(Known(site, current, accounts), place)
         checks = (*(future.result() for future in around), *relays)
-    return Checklist("relays, seen from the server", checks)
+    return Checklist(f"relays, seen {place.seen}", checks)
 
 
-def ask(known: Known, server: Host, pause: float = AGAIN_SECONDS) -> list[Check]:
+def ask(known: Known, place: Vantage, pause: float = AGAIN_SECONDS) -> list[Check]:
     """The rows of every relay; one that fell silent is asked once more: it may be a moment's trouble."""
-    relays, addresses = known.site.used_relays, _addresses(known.site, server)
-    talks = _talks(known, server, relays, addresses)
+    relays = known.site.used_relays
+    addresses = place.addresses(dict.fromkeys(relay.host for relay in relays.values() if relay.host))
+    talks = _talks(known, place, relays, addresses)
     silent = {name: relay for name, relay in relays.items() if talks[name].broke_off}
     if silent:
         time.sleep(pause)
-        talks |= _talks(known, server, silent, addresses)
+        talks |= _talks(known, place, silent, addresses)
     return [check for name in relays for check in talks[name].rows]
 
 
@@ -64,41 +65,36 @@ class Talk:
     broke_off: bool = False
 
 
-def _talks(known: Known, server: Host, relays: Mapping[str, Relay], addresses: Mapping[str, str]) -> dict[str, Talk]:
+def _talks(known: Known, place: Vantage, relays: Mapping[str, Relay], addresses: Mapping[str, str]) -> dict[str, Talk]:
     named = {name: relay for name, relay in relays.items() if relay.host in addresses}
-    seen = ports.survey(named, server.dial, addresses) if named else {}
+    seen = ports.survey(named, place.dial, addresses) if named else {}
     with ThreadPoolExecutor(max(len(relays), 1)) as pool:  # a refusal may take its time, and holds up no other
-        return dict(zip(relays, pool.map(lambda name: _talk(known, name, seen.get(name)), relays), strict=True))
+        return dict(zip(relays, pool.map(lambda name: _talk(known, place, name, seen.get(name)), relays), strict=True))
 
 
-def _talk(known: Known, name: str, seen: Survey | None) -> Talk:
+def _talk(known: Known, place: Vantage, name: str, seen: Survey | None) -> Talk:
     wanted = known.site.relays[name].host or ""
+    check, expected = f"relay.name {name}", f"{wanted} resolves {place.where}"
     if seen is None:
-        return Talk((_nameless(known.site, name, wanted),))
-    resolved = passed(f"relay.name {name}", f"{wanted} resolves on the server", seen.address)
-    rows = (resolved, *spoken(known, name, seen))
+        return Talk((_nameless(known.site, place, Check(check, Status.FAIL, expected, wanted)),))
+    rows = (passed(check, expected, seen.address), *spoken(known, name, seen))
     unanswered = any(c.name == f"relay.login {name}" and c.status is Status.UNKNOWN for c in rows)
     return Talk(rows, seen.silent or unanswered)
 
 
-def _addresses(site: Site, server: Host) -> dict[str, str]:
-    """The IPv4 address of each relay as the server sees it; names that have none are left out."""
-    names = {relay.host: f"getent ahostsv4 {relay.host}" for relay in site.used_relays.values() if relay.host}
-    told = server.facts(names) if names else {}
-    return {name: answer.out.split()[0] for name, answer in told.items() if answer.ok and answer.out.split()}
-
-
-def _nameless(site: Site, name: str, wanted: str) -> Check:
+def _nameless(site: Site, place: Vantage, row: Check) -> Check:
     """The server cannot say whether the name is missing or its resolver dead: the site's resolvers can."""
-    check, expected = f"relay.name {name}", f"{wanted} resolves on the server"
     try:
-        known = endpoint.resolve(wanted, site.dns.resolvers)
+        known = endpoint.resolve(row.observed, site.dns.resolvers)
     except NameMissingError as error:
-        return Check(check, Status.FAIL, expected, f"no address: {error}", f"correct relays.{name}.host")
+        fix = f"correct relays.{row.name.partition(' ')[2]}.host"
+        return replace(row, observed=f"no address: {error}", fix=fix)
     except ResolverError as error:
-        return Check(check, Status.UNKNOWN, expected, f"no address; {error}", error.fix)
+        return replace(row, status=Status.UNKNOWN, observed=f"no address; {error}", fix=error.fix)
+    if place.server is None:
+        return replace(row, status=Status.UNKNOWN, observed=f"only {', '.join(known)}", fix="run again")
     fix = "mend the server's resolver (/etc/resolv.conf)"
-    return Check(check, Status.FAIL, expected, f"no address; elsewhere it is {', '.join(known)}", fix)
+    return replace(row, observed=f"no address; elsewhere it is {', '.join(known)}", fix=fix)
 
 
 def spoken(known: Known, name: str, seen: Survey) -> list[Check]:

@@ -15,9 +15,9 @@ import rehearsal
 from rehearsal import PUT_BACK, Rehearsal
 from rehearsed import Rehearsed, message
 
-from runbooklib import host, params, servers
+from runbooklib import params, servers
 from runbooklib.params import Site
-from runbooklib.relays import egress
+from runbooklib.relays import egress, vantage
 from runbooklib.results import Checklist, Plan, Status
 from runbooklib.servers.docker_mailserver import doors
 from runbooklib.testbed import snapshots, world
@@ -173,7 +173,7 @@ def test_mail_without_a_sender_leaves_by_the_relay_that_takes_it(deployed: Rehea
 
 @pytest.mark.usefixtures("deployed")
 def test_port_25_must_be_open_where_forwards_leave_directly() -> None:
-    row = egress.direct_25(site(), host.connect(site()))
+    row = egress.direct_25(site(), vantage.of(site()))
     assert row.status is Status.FAIL
     assert "dropped" in row.observed
     assert "name a relay" in row.fix
