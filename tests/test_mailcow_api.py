@@ -294,6 +294,11 @@ def test_a_key_is_not_tried_again_where_the_wait_is_too_short_for_the_ban(cow: C
     assert cow.asked("GET", "/api") == 1
 
 
+def test_pages_that_are_shut_to_us_do_not_stop_the_api(cow: Cow) -> None:
+    cow.script(path="/", status=403, body="not for you")
+    assert readiness.await_ready(site(cow), wait=5).status is Status.PASS
+
+
 def test_a_mailcow_that_never_comes_is_unknown(cow: Cow) -> None:
     cow.script(status=502, body="", times=999)
     row = readiness.await_ready(site(cow), wait=0.1, poll=0.02)

@@ -144,15 +144,13 @@ class Api:
             raise UntrustedError(str(error)) from None
 
     def front(self) -> None:
-        """Whether the pages are there, asked without the key, which costs nothing while mailcow starts.
+        """Whether the web server and what it needs are up, asked without the key, which costs nothing.
 
-        Raises NotReadyError, UnavailableError, UntrustedError or MalformedError.
+        The page itself may be shut to us. Raises NotReadyError, UnavailableError or UntrustedError.
         """
         answer = self._once("GET", "/", {})
-        if answer.status_code >= 500:  # noqa: PLR2004 - RFC 9110 15.6
+        if answer.is_server_error:
             raise _unready(f"GET {self.base}/", answer)
-        if not answer.is_success and not answer.is_redirect:
-            raise MalformedError(f"GET {self.base}/: HTTP {answer.status_code}")
 
     def items(self, *path: str) -> list[dict[str, Any]]:
         """A collection, or the one thing asked for; absent is empty."""
@@ -262,7 +260,7 @@ def _error(where: str, answer: httpx.Response) -> MailcowError:
     """What a status that is no success means, by mailcow's own words where it has some."""
     said, status = _said(answer), answer.status_code
     told = f"{where}: HTTP {status} {said}".rstrip()
-    if status >= 500:  # noqa: PLR2004 - RFC 9110 15.6
+    if answer.is_server_error:
         return _unready(where, answer)
     kind = next((kind for (code, words), kind in SAID.items() if code == status and words in said), MalformedError)
     return kind(told)
@@ -278,7 +276,8 @@ SAID: dict[tuple[int, str], type[MailcowError]] = {
 
 
 def _unready(where: str, answer: httpx.Response) -> UnavailableError:
-    kind = NotReadyError if STARTING.search(answer.text) or answer.status_code == 502 else UnavailableError  # noqa: PLR2004
+    starting = answer.status_code == httpx.codes.BAD_GATEWAY or STARTING.search(answer.text)
+    kind = NotReadyError if starting else UnavailableError
     return kind(f"{where}: HTTP {answer.status_code}")
 
 
