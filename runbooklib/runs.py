@@ -16,8 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
-from runbooklib import archive, credentials, kernel, params, report
-from runbooklib.places import testbed_state
+from runbooklib import archive, credentials, kernel, params, report, software
 from runbooklib.results import MARKS, Check, GateError, RunbookError, Status
 from runbooklib.stages import RunError, Stage
 
@@ -64,7 +63,7 @@ class Run:
     run: str
     site: str
     apply: bool
-    image: str
+    image: str  # what the mail server is: an image, or a release and where it stands
     started: str
     ended: str | None = None  # None: still going, or killed
     walks: tuple[Walk, ...] = ()
@@ -131,7 +130,7 @@ def begin(site: params.Site, runs: Path, apply: bool) -> Place:
         except FileExistsError:
             time.sleep(1 - now.microsecond / 1e6)  # another run began in this second
             continue
-        return Place(folder, Run(folder.name, site.name, apply, _image(site), _iso(now))).told()
+        return Place(folder, Run(folder.name, site.name, apply, software.named(site), _iso(now))).told()
 
 
 def resume(site: params.Site, runs: Path, run: str, apply: bool) -> Place:
@@ -170,16 +169,6 @@ def _read_back(walk: dict[str, Any]) -> Walk:
     return Walk(**{**walk, **lists, "status": Status(walk["status"]), "checks": checks})
 
 
-def _image(site: params.Site) -> str:
-    """The image a summary names: in a rehearsal, what the testbed really holds under that name."""
-    if not site.rehearsed:
-        return site.mail.image
-    with contextlib.suppress(RunbookError, KeyError):
-        held = testbed_state()["image"]
-        return f"{site.mail.image} ({held['source']}: {held['description']})"
-    return site.mail.image
-
-
 def execute(place: Place, given: Mapping[str, Any], stages: Sequence[Stage], out: TextIO) -> Place:
     """Walks the stages, one line each on `out`; with `apply` a closed gate ends it, without all of them are walked."""
     os.environ["RUNBOOK_RUN"] = place.run.run  # stage 05 names its messages by it
@@ -197,7 +186,8 @@ def execute(place: Place, given: Mapping[str, Any], stages: Sequence[Stage], out
                 waiting = [*again, *(s for s in waiting if s not in again)]
     finally:
         kernel.dismiss()
-    return place.told(ended=_iso(datetime.now(UTC)))
+    checks = [check for walk in place.run.walks for check in walk.checks]
+    return place.told(ended=_iso(datetime.now(UTC)), image=software.named(params.load(given), checks))
 
 
 def _done(place: Place, stage: Stage) -> bool:

@@ -16,7 +16,7 @@ LAYERS = {
     0: ("results", "places", "credentials", "masking"),
     1: ("spf", "params", "records", "signing", "authres", "maillog", "endpoint", "https", "host", "diagnosis"),
     2: ("servers", "relays", "zone", "delivery", "probes", "form", "standing"),
-    3: ("lifeline", "kernel", "signature", "archive", "engine", "stages", "report", "runs", "testbed"),
+    3: ("lifeline", "kernel", "signature", "archive", "engine", "stages", "report", "software", "runs", "testbed"),
     4: ("cli",),
 }
 ORDER = [module for layer in LAYERS.values() for module in layer]
