@@ -105,7 +105,9 @@ def _standing(site: Site, have: State) -> list[Check]:
 
 def _kind(have: State) -> Check:
     """Whose host this is, which decides what stage 01 does."""
-    return passed("server.host", "a host that is fresh, or serves already", have.kind)
+    version = have.packages.get("postfix", "").partition("-")[0]
+    said = f"{have.kind}; Postfix {version}" if version else have.kind
+    return passed("server.host", "a host that is fresh, or serves already", said)
 
 
 def _complained(have: State) -> Check:
