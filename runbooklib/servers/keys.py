@@ -274,7 +274,7 @@ def _live_row(name: str, *, live: bool) -> Check:
         f"dkim.live {name}",
         live,
         "the running signer holds this key",
-        "it does" if live else "it holds another or none: keys reach only a new container",
+        "it does" if live else "it holds another or none: it reads them only when it starts anew",
         "run 03-dkim with apply",
     )
 
@@ -313,4 +313,4 @@ def signature_row(name: str, expected: str, turn: Turn, raw: bytes, keys: Mappin
         return Check(name, Status.FAIL, expected, "no DKIM-Signature header", fix, "RFC 6376 5")
     ours = any(s.good and (s.domain, s.selector) == (turn.domain.name, turn.target) for s in made)
     said = ", ".join(f"{s.selector} for {s.domain} {'verifies' if s.good else 'does not verify'}" for s in made)
-    return judged(name, ours, expected, said, "the live key is another than in config/opendkim/keys: run 03-dkim")
+    return judged(name, ours, expected, said, "the running signer has another key than the one stored: run 03-dkim")
