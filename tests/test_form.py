@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import stat
 from pathlib import Path
 from typing import Any, get_args
@@ -16,7 +17,7 @@ from pydantic import BaseModel
 from runbooklib import params
 from runbooklib.credentials import Secret
 from runbooklib.form import draft
-from runbooklib.form.entries import ENTRIES, RELAY
+from runbooklib.form.entries import ENTRIES, RELAY, SERVER
 from runbooklib.form.widgets import NOTHING, Form, Question
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -33,6 +34,8 @@ SAID: dict[str, str | bool] = {
     RELAY: "resend",
     "relays.resend.password": "env:RESEND_KEY",
 }
+SERVERS = get_args(params.Mail.model_fields["server"].annotation)
+COW = {"mail.url": "https://mail.lantern.example", "mail.api_key": "env:MAILCOW_API_KEY"}
 REFERENCES = [e.path for e in ENTRIES if e.kind == "reference"]
 TYPED = st.one_of(st.text(max_size=40), st.sampled_from([str(v) for v in SAID.values()]))
 
@@ -67,10 +70,34 @@ def test_the_short_case_is_a_valid_site() -> None:
     assert site.mailboxes["hi@lantern.example"].password == Secret("env:HI_PASSWORD")
 
 
+def test_the_short_case_of_a_mailcow_that_is_there_asks_for_no_ssh_and_no_certificate() -> None:
+    built = draft.build(draft.EMPTY, answers(**{SERVER: "mailcow"}, **COW))
+    assert built["mail"] == {"server": "mailcow", "url": COW["mail.url"], "api_key": COW["mail.api_key"]}
+    site = params.load(built)
+    assert (site.mail.over_ssh, site.domains[0].dkim.selector) == (False, "dkim")
+    installed = params.load(draft.build(draft.EMPTY, answers(**{SERVER: "mailcow", "mail.tag": "2026-07a"}, **COW)))
+    assert installed.mail.over_ssh
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_plain_postfix_takes_a_certificate_or_keeps_the_one_it_has(own: bool) -> None:
+    gone = {} if own else {"mail.tls.certificate": "", "mail.tls.key": ""}
+    site = params.load(draft.build(draft.EMPTY, answers(**{SERVER: "postfix"}, **gone)))
+    assert (site.mail.server, site.mail.tls.mode) == ("postfix", "manual" if own else "existing")
+    assert site.mail.directory == "/etc/postfix/runbook"
+
+
+@pytest.mark.parametrize(("before", "after"), [*itertools.permutations(SERVERS, 2)])
+def test_changing_the_mail_server_leaves_nothing_that_the_new_one_refuses(before: str, after: str) -> None:
+    base = draft.build(draft.EMPTY, answers(**{SERVER: before}, **COW))
+    changed = draft.values(base) | {SERVER: after} | COW | {p: SAID[p] for p in SAID if p.startswith("mail.tls.")}
+    assert params.load(draft.build(base, changed)).mail.server == after
+
+
 def test_every_entry_names_a_place_the_model_knows() -> None:
-    for provider in ("resend", "mxroute", "smtp"):
+    for provider, server in itertools.product(("resend", "mxroute", "smtp"), SERVERS):
         filled = answers(**{e.path: "x" for e in ENTRIES if e.kind in ("text", "reference")}, **{RELAY: provider})
-        filled["dns.publish"] = "rfc2136"
+        filled |= {"dns.publish": "rfc2136", SERVER: server}
         found = params.problems(draft.build(draft.EMPTY, filled))
         assert [path for path, said in found if said == params.UNKNOWN_KEY] == []
 
@@ -298,6 +325,27 @@ def test_only_the_chosen_relays_questions_show() -> None:
     assert "relays.resend.password" in hidden
     assert "relays.mxroute.host" not in hidden
     assert "dns.rfc2136.server" in hidden
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize(
+    ("said", "shown", "hidden"),
+    [
+        ({}, {"mail.image", "server.ssh.key", "mail.tls.key"}, {"mail.url", "mail.tag"}),
+        ({SERVER: "postfix"}, {"server.ssh.key", "mail.tls.key", "mail.filter"}, {"mail.image", "mail.url"}),
+        (
+            {SERVER: "mailcow"},
+            {"mail.url", "mail.tag"},
+            {"mail.image", "server.ssh.key", "mail.tls.key", "mail.filter"},
+        ),
+        ({SERVER: "mailcow", "mail.tag": "2026-07a"}, {"mail.url", "server.ssh.key"}, {"mail.image", "mail.tls.key"}),
+    ],
+)
+def test_only_the_chosen_mail_servers_questions_show(said: dict[str, str], shown: set[str], hidden: set[str]) -> None:
+    made = form(said)
+    out = {path for path, q in made.questions.items() if q.box.layout.display == "none"}
+    assert hidden <= out
+    assert not shown & out
 
 
 def test_starting_from_another_file_fills_the_form(project: Path) -> None:

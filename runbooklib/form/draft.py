@@ -15,16 +15,15 @@ from typing import Any
 import yaml
 
 from runbooklib.credentials import FORM
-from runbooklib.form.entries import ENTRIES, PROVIDERS, RELAY, Entry
-from runbooklib.params import UNKNOWN_KEY, Domain, Mail, Model, ParamsError, Server, Site, problems
+from runbooklib.form.entries import ENTRIES, PROVIDERS, RELAY, Entry, Values, server
+from runbooklib.params import DOCKER_MAILSERVER, UNKNOWN_KEY, Domain, Mail, Model, ParamsError, Server, Site, problems
 from runbooklib.places import project_root
 from runbooklib.results import RunbookError
 
-Values = Mapping[str, str | bool]  # by the entry's path; "" is not said
 FILE_NAME = re.compile(r"(~/)?[A-Za-z0-9_./@ -]{1,200}\.ya?ml")
 EMPTY: dict[str, Any] = {
     "server": {},
-    "mail": {"tls": {}, "filter": "dnsbl"},
+    "mail": {"server": DOCKER_MAILSERVER, "tls": {}, "filter": "dnsbl"},
     "domains": [{"mailboxes": [{}], "dmarc": {"policy": "none"}}],
     "dns": {"publish": "by-hand"},
 }
@@ -120,7 +119,12 @@ def _shown(base: Mapping[str, Any], entry: Entry) -> str | bool:
 
 def asked(entry: Entry, said: Values) -> bool:
     """Whether the entry applies to what has been said so far."""
-    return entry.when is None or said.get(entry.when[0]) == entry.when[1]
+    return known(entry, said) and (entry.when is None or entry.when(said))
+
+
+def known(entry: Entry, said: Values) -> bool:
+    """Whether the chosen mail server knows the entry at all."""
+    return not entry.servers or server(said) in entry.servers
 
 
 def derived(said: Values) -> dict[str, str]:
@@ -131,7 +135,7 @@ def derived(said: Values) -> dict[str, str]:
         "name": domain.partition(".")[0],
         "server.hostname": hostname,
         "server.host": str(said.get("server.ipv4", "")).strip(),
-        "mail.directory": f"/opt/{hostname}" if hostname else "",
+        "mail.directory": f"/opt/{hostname}" if hostname and server(said) == DOCKER_MAILSERVER else "",
     }
 
 
@@ -144,6 +148,10 @@ def build(base: Mapping[str, Any], said: Values) -> dict[str, Any]:
         value = meant.get(entry.path, "") if value == "" else value
         if value != before[entry.path]:
             _answer(built, base, entry, value)
+    for entry in (e for e in ENTRIES if not known(e, said)):
+        drop(built, steps(entry.path))  # left from another mail server, and refused with this one
+    if server(said) != DOCKER_MAILSERVER and value_at(built, ["mail", "tls"]) == {}:
+        drop(built, ["mail", "tls"])
     for path, model in (("server", Server), ("mail", Mail), ("domains[0]", Domain)):
         if isinstance(value_at(built, steps(path)), dict):
             put(built, steps(path), _ordered(value_at(built, steps(path)), model))

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from runbooklib.params import Dmarc, Dns, Mail, Relay
+from runbooklib.params import DOCKER_MAILSERVER, MAILCOW, POSTFIX, Dmarc, Dns, Mail, Relay
 
+SERVER, TAG = "mail.server", "mail.tag"
 RELAY = "domains[0].relay"  # asked as a provider, written as the name of a section under relays
 PUBLISH = "dns.publish"
 PROVIDERS = (*get_args(Relay.model_fields["provider"].annotation), "direct")
 
+Values = Mapping[str, str | bool]  # by the entry's path; "" is not said
+When = Callable[[Values], bool]
 Kind = Literal["text", "number", "reference", "choice", "tick"]
 
 
@@ -24,7 +28,8 @@ class Entry:
     example: str = ""
     kind: Kind = "text"
     choices: tuple[str, ...] = ()
-    when: tuple[str, str] | None = None  # asked only when that other entry has this value
+    when: When | None = None  # asked only when what has been said so far is so
+    servers: tuple[str, ...] = ()  # the mail servers that know it; none named: all
 
 
 @dataclass(frozen=True)
@@ -36,8 +41,23 @@ class Group:
     short: bool = True
 
 
+def chosen(path: str, value: str) -> When:
+    """Whether that entry has this value."""
+    return lambda said: said.get(path) == value
+
+
+def server(said: Values) -> str:
+    """The mail server; the first there was where nothing is said."""
+    return str(said.get(SERVER) or DOCKER_MAILSERVER)
+
+
+def over_ssh(said: Values) -> bool:
+    """Whether SSH is needed; a mailcow that is only adopted is reached by its API."""
+    return server(said) != MAILCOW or bool(said.get(TAG))
+
+
 def _relay(provider: str, name: str, label: str, hint: str, example: str = "", kind: Kind = "text") -> Entry:
-    return Entry(f"relays.{provider}.{name}", label, hint, example, kind, when=(RELAY, provider))
+    return Entry(f"relays.{provider}.{name}", label, hint, example, kind, when=chosen(RELAY, provider))
 
 
 def _relay_dkim(provider: str, selector: str) -> tuple[Entry, ...]:
@@ -49,7 +69,7 @@ def _relay_dkim(provider: str, selector: str) -> tuple[Entry, ...]:
 
 
 def _rfc2136(name: str, label: str, hint: str, example: str = "", kind: Kind = "text") -> Entry:
-    return Entry(f"dns.rfc2136.{name}", label, hint, example, kind, when=(PUBLISH, "rfc2136"))
+    return Entry(f"dns.rfc2136.{name}", label, hint, example, kind, when=chosen(PUBLISH, "rfc2136"))
 
 
 def _login(service: str, what: str, port: str) -> tuple[Entry, ...]:
@@ -62,6 +82,7 @@ def _login(service: str, what: str, port: str) -> tuple[Entry, ...]:
     )
 
 
+COW, UPLOADED = (MAILCOW,), (DOCKER_MAILSERVER, POSTFIX)
 GROUPS = (
     Group(
         "Domain and server",
@@ -74,23 +95,53 @@ GROUPS = (
         ),
     ),
     Group(
+        "Mail server",
+        (
+            Entry(
+                SERVER,
+                "program",
+                "docker-mailserver: one container; mailcow: by its API; postfix: on the host, fresh or serving",
+                kind="choice",
+                choices=get_args(Mail.model_fields["server"].annotation),
+            ),
+            Entry("mail.url", "mailcow's address", "its pages and API", "https://mail.lantern.example", servers=COW),
+            Entry(
+                "mail.api_key",
+                "API key",
+                "a read-write key: System > Configuration > Access > API",
+                "env:MAILCOW_API_KEY",
+                "reference",
+                servers=COW,
+            ),
+            Entry(TAG, "install release", "over SSH; empty: a mailcow that is there, by its API alone", servers=COW),
+            Entry(
+                "mail.tls.certificate",
+                "certificate file",
+                "for the host name, PEM with the chain, on this machine; empty with postfix: the server has its own",
+                "certs/mail.pem",
+                servers=UPLOADED,
+            ),
+            Entry("mail.tls.key", "key file", "its private key, on this machine", "certs/mail.key", servers=UPLOADED),
+        ),
+    ),
+    Group(
         "SSH",
         (
-            Entry("server.host", "connects to", "address or name; the IPv4 address when empty"),
-            Entry("server.ssh.key", "private key file", "a path; the SSH agent when empty", "~/.ssh/id_ed25519"),
+            Entry("server.host", "connects to", "address or name; the IPv4 address when empty", when=over_ssh),
+            Entry(
+                "server.ssh.key",
+                "private key file",
+                "a path; the SSH agent when empty",
+                "~/.ssh/id_ed25519",
+                when=over_ssh,
+            ),
             Entry(
                 "server.ssh.host_key",
                 "host key",
                 "fingerprint as `ssh-keygen -lf` prints it on the server; known_hosts when empty",
                 "SHA256:…",
+                when=over_ssh,
             ),
-        ),
-    ),
-    Group(
-        "Certificate for the host name",
-        (
-            Entry("mail.tls.certificate", "certificate file", "PEM with the chain, on this machine", "certs/mail.pem"),
-            Entry("mail.tls.key", "key file", "its private key, on this machine", "certs/mail.key"),
         ),
     ),
     Group(
@@ -111,6 +162,7 @@ GROUPS = (
                 "what looks at mail before it is accepted; a catch-all needs one",
                 kind="choice",
                 choices=get_args(Mail.model_fields["filter"].annotation),
+                servers=UPLOADED,
             ),
         ),
     ),
@@ -184,12 +236,22 @@ GROUPS = (
     Group(
         "Details with good defaults",
         (
-            Entry("server.ssh.user", "SSH user", "root, or one who may use sudo and Docker", "root"),
-            Entry("server.ssh.port", "SSH port", "where sshd listens", "22", "number"),
-            Entry("mail.directory", "directory", "on the server; everything lives in it"),
-            Entry("mail.image", "image", "pinned to a release", "ghcr.io/docker-mailserver/docker-mailserver:15.1.0"),
+            Entry("server.ssh.user", "SSH user", "root, or one with sudo", "root", when=over_ssh),
+            Entry("server.ssh.port", "SSH port", "where sshd listens", "22", "number", when=over_ssh),
+            Entry("mail.directory", "directory", "on the server; everything of ours lives in it", when=over_ssh),
+            Entry(
+                "mail.image",
+                "image",
+                "pinned to a release",
+                "ghcr.io/docker-mailserver/docker-mailserver:15.1.0",
+                servers=(DOCKER_MAILSERVER,),
+            ),
             Entry("mail.tls.ca", "private CA", "PEM file, when no public CA issued the certificate", "none"),
-            Entry("domains[0].dkim.selector", "DKIM selector", "the name of the server's own key", "mail"),
+            Entry(
+                "domains[0].dkim.selector",
+                "DKIM selector",
+                "the server's own key; empty: mail, with mailcow dkim",
+            ),
         ),
         short=False,
     ),
