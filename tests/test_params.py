@@ -160,4 +160,4 @@ def test_rehearsals_use_testbed_references_only(path: Path) -> None:
     assert "env:" not in text
     assert "198.18" not in text
     site = yaml.safe_load(text)["site"]
-    assert site["server"]["host"] == "testbed:server.ipv4"
+    assert site["server"]["host"] in {"testbed:server.ipv4", "testbed:mailcow.ipv4"}
