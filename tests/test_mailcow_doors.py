@@ -125,6 +125,8 @@ def port25(*answers: str) -> Script:
     ("answers", "worst"),
     [
         (["250 well"] * 4 + [NOT_THERE, "554 5.7.1 Relay access denied"], Status.PASS),
+        (["250 well"] * 4 + [NOT_THERE, "454 4.7.1 Relay access denied"], Status.PASS),
+        (["250 well"] * 4 + [NOT_THERE, "450 4.2.0 later"], Status.UNKNOWN),
         (["250 well"] * 6, Status.FAIL),  # takes everything, also for others
         ([NOT_THERE] * 5 + ["554 5.7.1 Relay access denied"], Status.FAIL),
         (["550 5.7.1 Service unavailable; client [192.0.2.1] blocked using zen.example"] * 6, Status.UNKNOWN),

@@ -5,10 +5,11 @@ from __future__ import annotations
 import secrets
 import smtplib
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 
 from runbooklib import endpoint
 from runbooklib.params import Site
-from runbooklib.results import Check, judged
+from runbooklib.results import Check, Status, judged
 from runbooklib.servers import addresses
 
 POSTSCREEN_SECONDS = 20.0  # it greets a new client after 6 s
@@ -18,16 +19,23 @@ MAILBOX, ALIAS, MADE_UP, REFUSED, OPEN_RELAY = (
 )
 
 
-def asked(site: Site) -> list[tuple[str, str, str]]:
-    """(name of the check, address, start of the expected answer) for every address worth asking about."""
+LATER = "the server puts us off, which says nothing of the address: ask again later"
+TAKEN, UNKNOWN, DENIED = ("250",), ("550 5.1.1",), ("5",)  # how an answer should begin
+
+
+Question = tuple[str, str, tuple[str, ...]]
+
+
+def asked(site: Site, denied: tuple[str, ...] = DENIED) -> list[Question]:
+    """(name of the check, address, starts of the expected answer) for every address worth asking about."""
     made_up = f"runbook-{secrets.token_hex(6)}"
-    found = [(MAILBOX, address, "250") for address in site.mailboxes]
-    found += [(ALIAS, a, "250") for a in addresses.aliases(site) if not a.startswith("@")]
+    found: list[Question] = [(MAILBOX, address, TAKEN) for address in site.mailboxes]
+    found += [(ALIAS, a, TAKEN) for a in addresses.aliases(site) if not a.startswith("@")]
     for domain in site.domains:
-        known = "250" if domain.catch_all else "550 5.1.1"
+        known = TAKEN if domain.catch_all else UNKNOWN
         found.append((MADE_UP, f"{made_up}@{domain.name}", known))
-        found += [(REFUSED, address, "550 5.1.1") for address in domain.refuse]
-    return [*found, (OPEN_RELAY, STRANGER, "5")]
+        found += [(REFUSED, address, UNKNOWN) for address in domain.refuse]
+    return [*found, (OPEN_RELAY, STRANGER, denied)]
 
 
 def replies(client: smtplib.SMTP, recipients: Iterable[str]) -> dict[str, str]:
@@ -37,9 +45,12 @@ def replies(client: smtplib.SMTP, recipients: Iterable[str]) -> dict[str, str]:
 
 
 def judge(
-    questions: Iterable[tuple[str, str, str]], given: Mapping[str, str], fixes: Mapping[str, str], usual: str
+    questions: Iterable[Question], given: Mapping[str, str], fixes: Mapping[str, str], usual: str
 ) -> Iterator[Check]:
     """A row for each answer; `fixes` by the name of the check, `usual` for the others."""
     for name, address, wanted in questions:
-        ok, fix = given[address].startswith(wanted), fixes.get(name, usual)
-        yield judged(f"{name} {address}", ok, f"{wanted}…", given[address], fix, "RFC 5321 4.2.3, RFC 3463")
+        answer, fix = given[address], fixes.get(name, usual)
+        expected = " or ".join(f"{start}…" for start in wanted)
+        row = judged(f"{name} {address}", answer.startswith(wanted), expected, answer, fix, "RFC 5321 4.2.3, RFC 3463")
+        put_off = row.status is Status.FAIL and answer.startswith("4")
+        yield replace(row, status=Status.UNKNOWN, fix=LATER) if put_off else row
