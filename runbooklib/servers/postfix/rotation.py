@@ -27,6 +27,7 @@ TITLE, BEFORE = "DKIM keys", "01-bootstrap"
 INSTALL, MAKE, REMEMBER, SIGN, REMOVE = 10, 41, 42, 43, 60
 PACKAGES = ("opendkim", "opendkim-tools")
 MILTERS = ("smtpd_milters", "non_smtpd_milters")  # mail from outside and by login; mail by sendmail(1)
+SAME = {"$smtpd_milters", "${smtpd_milters}", "$(smtpd_milters)"}
 # The private half is written by nobody else and never over another one; OpenDKIM demands that only its user reads it.
 MAKE_KEY = """set -e; umask 077; f="$1/$2.private"; [ ! -e "$f" ]
 install -d -m 0750 -o opendkim -g opendkim "${1%/*}" "$1"
@@ -166,7 +167,8 @@ def _milters(host: State) -> Iterator[Part]:
     """The signer after what stands there, so that it signs what the others made of the message."""
     for name in MILTERS:
         value = host.parameters.get(name)
-        if ring.MILTER not in (value or "").replace(",", " ").split():
+        standing = set((value or "").replace(",", " ").split())
+        if not standing & {ring.MILTER, *SAME}:  # twice among the milters it would sign twice
             joined = f"{value}, {ring.MILTER}" if value else ring.MILTER
             yield from editing.parameter(value, name, joined, "OpenDKIM signs; what stands there goes on")
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import Iterable, Mapping
 
 from runbooklib.params import Site
-from runbooklib.results import Check, Checklist, Outcome, Status, passed
+from runbooklib.results import Check, Checklist, Outcome, Status, judged, passed
 from runbooklib.servers import effective as asked
 from runbooklib.servers import nexthops
 from runbooklib.servers.nexthops import NULL, Routes
-from runbooklib.servers.postfix import overruling, relaying, sending
+from runbooklib.servers.postfix import layout, overruling, relaying, sending
 from runbooklib.servers.postfix.running import Server
 from runbooklib.servers.postfix.sending import Sending
 from runbooklib.servers.standing import Queued, Standing
@@ -62,8 +62,19 @@ def rows(site: Site, have: Sending, null: str, waiting: Mapping[str, str]) -> It
     want, seen = relaying.wanted(site, have, null, staying), sending.effective(site, have)
     yield from asked.rows(site, seen, want, waiting)
     yield from asked.sealed(site, seen)
+    yield from _anchors(site, have)
     yield from overruling.rows(site, want, have, staying)
     yield from _left_alone(want, have, seen.way(NULL))
+
+
+def _anchors(site: Site, have: Sending) -> Iterable[Check]:
+    """A policy's CA file is opened while mail is sent, inside of the chroot where the service has one."""
+    if any(relay.ca for relay in site.used_relays.values()):
+        stands = have.host.files.get(layout.RELAY_CA)
+        same = stands is not None and stands.digest == have.jailed
+        said = "the same" if same else "another one" if have.jailed and stands else "not there"
+        expected, fix = f"{have.jail} as {have.directory}/{layout.RELAY_CA}", "run 02-relay with apply"
+        yield judged("relay.private-ca", same, expected, said, fix, "TLS_README, tafile")
 
 
 def _left_alone(want: Routes, have: Sending, null: str) -> Iterable[Check]:
