@@ -44,6 +44,8 @@ save() {{
 }}
 config=$(postconf -h config_directory)
 for f in "$config/main.cf" "$config/master.cf" {paths}; do save "$f"; done
+# What `postconf` leaves behind when it does not like what it was given.
+for f in "$config/main.cf.tmp" "$config/master.cf.tmp"; do save "$f"; done
 cp "$new/undo" "$new/then" "$keep.new"; rm -rf "$keep"; mv "$keep.new" "$keep"
 step=write
 fall_back() {{
