@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from runbooklib.params import Site
-from runbooklib.results import Check, Checklist, Outcome, Plan, Status, judged
-from runbooklib.servers.mailcow import aliases, domains, doors, mailboxes, readiness, state
+from runbooklib.results import Change, Check, Checklist, Outcome, Plan, Status, judged
+from runbooklib.servers.mailcow import aliases, domains, doors, installation, mailboxes, prerequisites, readiness, state
 from runbooklib.servers.mailcow.api import MailcowError
 from runbooklib.servers.mailcow.doors import Doors
 from runbooklib.servers.mailcow.state import State
@@ -15,9 +15,19 @@ from runbooklib.servers.mailcow.state import State
 def plan(site: Site, have: State) -> Plan:
     """From what stands in mailcow to what the params say; what others made there stays as it is."""
     parts = (domains, mailboxes, aliases)
-    changes = tuple(change for part in parts for change in part.changes(site, have))
+    changes = (*_installation(site, have), *(change for part in parts for change in part.changes(site, have)))
     refusals = tuple(reason for part in parts for reason in part.refusals(site, have))
+    refusals += tuple(installation.refusals(site, have.installed)) if have.installed else ()
     return Plan(f"mailcow at {site.mail.url}", changes, refusals)
+
+
+def _installation(site: Site, have: State) -> list[Change]:
+    """What is done over SSH, and the wait for what it has started."""
+    made = installation.changes(site, have.installed) if have.installed else []
+    return [*made, *([readiness.started(site, STARTED)] if made or have.silent else [])]
+
+
+STARTED = -1  # after the installation, before everything that speaks to the API
 
 
 def verify(site: Site, done: Outcome, wait: float) -> Checklist:
@@ -41,6 +51,7 @@ def verify(site: Site, done: Outcome, wait: float) -> Checklist:
 def standing(site: Site, have: State) -> Iterator[Check]:
     """What its API tells: release, containers, domains and their limits, mailboxes, aliases."""
     yield readiness.version_row(have.version)
+    yield from prerequisites.standing(site, have.installed) if have.installed else ()
     yield readiness.containers_row(have.containers)
     for domain in site.domains:
         yield _domain(site, domain.name, have)

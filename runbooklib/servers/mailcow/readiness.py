@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from runbooklib import host
 from runbooklib.params import Site
 from runbooklib.results import Check, Checklist, Status, passed
-from runbooklib.servers.mailcow import api, state
+from runbooklib.servers.mailcow import api, installed, prerequisites, state
 from runbooklib.servers.mailcow.api import (
     AddressRefusedError,
     Api,
@@ -34,12 +34,20 @@ STARTING = "containers start and databases are made before its API takes the key
 def preflight(site: Site) -> Checklist:
     """Whether we get in: over SSH where mailcow is installed by us, and by its API where there is one already."""
     title = f"mailcow at {site.mail.url}"
-    before = host.preflight(site).checks if site.mail.over_ssh else ()
+    before = tuple(_below(site)) if site.mail.over_ssh else ()
     try:
         rows = tuple(_rows(site, api.of(site)))
     except MailcowError as error:
         rows = (_unreached(site, error),)
     return Checklist(title, (*before, *rows))
+
+
+def _below(site: Site) -> Iterator[Check]:
+    """The server that mailcow is, or is to be, installed on."""
+    rows = host.preflight(site).checks
+    yield from rows
+    if not any(row.blocks for row in rows):
+        yield from prerequisites.rows(installed.observe(site))
 
 
 def _unreached(site: Site, error: MailcowError) -> Check:
@@ -54,7 +62,9 @@ def _rows(site: Site, mailcow: Api) -> Iterator[Check]:
     try:
         version = str(mailcow.facts("status", "version").get("version", ""))
     except MailcowError as error:
-        yield Check("mailcow.key", error.status, KEY_TAKEN, str(error), error.fix)
+        row = Check("mailcow.key", error.status, KEY_TAKEN, str(error), error.fix)
+        to_come = site.mail.over_ssh and isinstance(error, state.TO_COME)
+        yield replace(row, status=Status.PENDING, waits_for="01-bootstrap") if to_come else row
         return
     yield passed("mailcow.key", KEY_TAKEN, "it does")
     yield version_row(version)
@@ -130,13 +140,34 @@ def await_ready(site: Site, wait: float, poll: float = POLL, retry: float = RETR
         except (UnavailableError, EmptyError) as error:
             said = error
         except MailcowError as error:
-            return Check(name, error.status, expected, str(error), error.fix)
+            return _hindered(site, Check(name, error.status, expected, str(error), error.fix), error)
         else:
             return passed(name, expected, f"mailcow {version}")
         if time.monotonic() + pause > deadline:
             return Check(name, said.status, expected, f"not within {wait:.0f} s: {said}", said.fix)
         time.sleep(pause)
         mailcow.ask_again()
+
+
+def _hindered(site: Site, row: Check, error: MailcowError) -> Check:
+    """Where it was just installed, its certificate comes from Let's Encrypt, which looks for it by its name."""
+    if not (site.mail.over_ssh and isinstance(error, UntrustedError)):
+        return row
+    fix = (
+        f"publish the address of {site.server.hostname} (04-dns) and leave its port 80 open, then walk this again; "
+        "`docker compose logs acme-mailcow` says what Let's Encrypt said"
+    )
+    return replace(row, status=Status.PENDING, fix=fix, waits_for="04-dns")
+
+
+class CertificateToComeError(MailcowError):
+    """Mailcow runs, with the certificate that it makes for itself until it has a real one."""
+
+    status, waits_for = Status.PENDING, "04-dns"
+
+    def __init__(self, row: Check) -> None:
+        super().__init__(row.observed)
+        self.fix = row.fix
 
 
 @dataclass(frozen=True)
@@ -152,6 +183,8 @@ class Started(Step):
         if self.site is None:
             raise AssertionError("a plan names its site")
         row = await_ready(self.site, self.seconds)
+        if row.status is Status.PENDING:
+            raise CertificateToComeError(row)
         if row.status is not Status.PASS:
             raise NotReadyError(row.observed)
 

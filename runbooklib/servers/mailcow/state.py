@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runbooklib import signing
 from runbooklib.params import Site
 from runbooklib.records.texts import TagError
 from runbooklib.results import Shown, Table
-from runbooklib.servers.mailcow import api
+from runbooklib.servers.mailcow import api, installed
 from runbooklib.servers.mailcow.api import Api, RouteMissingError
+from runbooklib.servers.mailcow.installed import Installed
 from runbooklib.servers.mailcow.writes import targets
 from runbooklib.servers.retired import Retired
 
@@ -71,6 +72,7 @@ class State(Shown):
     keys: Mapping[tuple[str, str], str] = field(default_factory=dict)  # (domain, selector) -> public half
     policy: Mapping[str, int] = field(default_factory=dict)  # what a new password needs; empty: not told
     silent: str = ""  # why nothing is known: mailcow does not answer, or is not there yet
+    installed: Installed | None = field(default=None, repr=False)  # where we install it ourselves
 
     @property
     def signing(self) -> Mapping[str, str]:
@@ -121,14 +123,21 @@ class State(Shown):
 def observe(site: Site) -> State:
     """What stands in mailcow: all of it in outline, mailboxes, aliases and keys of the site's domains.
 
-    Raises MailcowError; where an installation is asked for, a mailcow that is not there yet is told in the state.
+    Raises MailcowError and HostError; where an installation is asked for, a mailcow that is not there yet is told in
+    the state.
     """
-    try:
+    if not site.mail.over_ssh:
         return read(api.of(site), [d.name for d in site.domains])
-    except api.UnavailableError as error:
-        if not site.mail.over_ssh:
-            raise
-        return State(silent=str(error))
+    found = installed.observe(site)
+    try:
+        have = read(api.of(site), [d.name for d in site.domains])
+    except TO_COME as error:
+        have = State(silent=str(error))
+    return replace(have, installed=found)
+
+
+# Where an installation is under way: no mailcow yet, no certificate yet, or one that does not know the key yet.
+TO_COME = (api.UnavailableError, api.UntrustedError, api.KeyRefusedError, api.AddressRefusedError)
 
 
 def read(mailcow: Api, names: Iterable[str]) -> State:
