@@ -74,6 +74,8 @@ class Replay:
 
     def _unfit(self, case: dict[str, Any]) -> str:
         real = case.get("real", "")
+        if case.get("key") == "ro" and not self.herd.ro_key:
+            return "needs a read-only key: MAILCOW_API_KEY_RO"
         if self.herd.double is None and real and real != "shape":
             return f"not on a real mailcow: {real}"
         return ""
@@ -211,7 +213,8 @@ class Replay:
         if kind in IDENTITY:
             mine = [row for row in rows if row["id"] in self.numbers[IDENTITY[kind]]]
         else:
-            mine = [row for row in rows if self.herd.run in row["domain_name" if kind == "domain" else "domain"]]
+            names = {self.domain(name) for name in DOMAINS}
+            mine = [row for row in rows if row["domain_name" if kind == "domain" else "domain"] in names]
         return encoded(mine) if mine else "{}"
 
 
