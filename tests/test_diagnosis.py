@@ -383,5 +383,10 @@ def test_what_the_log_says_of_a_port_that_answers_again_does_not_count() -> None
     assert not findings(seen(logged("postfix/submission/smtpd: fatal: no SASL authentication mechanisms")))
 
 
+def test_what_postmap_says_to_whoever_asks_it_is_no_trouble_of_mail() -> None:
+    line = "postfix/postmap: fatal: open database /etc/postfix/transport.db: No such file or directory"
+    assert not findings(seen(logged(line), HOST))
+
+
 def test_old_lines_of_a_container_that_runs_well_do_not_count() -> None:
     assert not findings(seen({"startup": FAULTS[DOCKER]["no-account"]["startup"]}))

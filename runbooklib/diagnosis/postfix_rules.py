@@ -22,7 +22,7 @@ POSTFIX_RULES = (
         match=host.configuration_broken,
         fix="mend the line it names, ask `postfix check`, then `postfix reload`; what is ours stage 02 writes again",
         ref="postfix(1)",
-        explains=INSIDE,
+        explains=("tables", *INSIDE),
     ),
     Rule(
         id="service-down",
@@ -43,11 +43,12 @@ POSTFIX_RULES = (
     ),
     Rule(
         id="table-unusable",
-        cause="a table of Postfix cannot be used: what asks it is put off with a 4xx",
+        cause="a table of Postfix could not be used just now: what asked it was put off with a 4xx",
         needs=("log",),
         match=symptoms.logged(host.TABLE_ERROR),
         fix="mend the table the line names; `postmap -q KEY TYPE:FILE` shows whether it answers",
         ref="DATABASE_README",
+        status=Status.WARN,
     ),
     Rule(
         id="milter-down",
@@ -56,15 +57,16 @@ POSTFIX_RULES = (
         match=host.unheard("milter"),
         fix="start it (`systemctl restart opendkim`), and see that its Socket and Postfix's smtpd_milters agree",
         ref="MILTER_README",
-        explains=("log",),
+        explains=("log", "tls"),
     ),
     Rule(
         id="milter-rejects",
-        cause="a milter listens, and fails on the messages it is given",
+        cause="a milter did not do its work just now, though it listens",
         needs=("log",),
         match=symptoms.logged(host.MILTER_ERROR),
-        fix="read the milter's own lines in the mail log: a key it may not read, a table it cannot open (03)",
+        fix="read the milter's own lines in the mail log: a restart, a key or table it may not read (03)",
         ref="MILTER_README, RFC 3463 3.8",
+        status=Status.WARN,
     ),
     Rule(
         id="lmtp-down",

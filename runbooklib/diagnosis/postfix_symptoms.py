@@ -10,7 +10,8 @@ from runbooklib.diagnosis.evidence import Evidence
 from runbooklib.diagnosis.rules import Match
 from runbooklib.diagnosis.symptoms import ABSENT
 
-TABLE_ERROR = r" is unavailable\. |: open database /|table lookup problem| lookup error for |unsupported dictionary"
+# Of the programs that serve mail; postmap also complains to whoever asks it.
+TABLE_ERROR = r"^(?!postfix/post).*( is unavailable\. |: open database /|table lookup problem| lookup error for )"
 # Not what a milter says itself, such as to greylist.
 MILTER_ERROR = r"milter-reject: .* Service unavailable|milter .*(?:can't read|unreasonable|protocol error|timeout)"
 

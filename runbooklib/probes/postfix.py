@@ -41,9 +41,14 @@ TABLE = re.compile(r"\b(texthash|hash|lmdb|btree|cdb|regexp|pcre|cidr):(/[^\s,;}
 DATABASES = {"hash": ".db", "btree": ".db", "lmdb": ".lmdb", "cdb": ".cdb"}  # what postmap makes beside a text
 MILTER = re.compile(r"\b(?:inet[46]?|unix|local):[^\s,{}]+")
 LMTP = re.compile(r"\blmtp:(?:unix|inet):[^\s,]+")
-HEARD = re.compile(r"^\S+\s+LISTEN\s+\d+\s+\d+\s+(\S+)", re.MULTILINE)
-# Debian's Postfix runs its clients in a chroot, with a copy of the file as it was when Postfix started.
-RESOLV = ("cat", "/var/spool/postfix/etc/resolv.conf", "/etc/resolv.conf")
+# A socket whose file was taken away is still listened on, and nobody finds it.
+LISTENING = """ss -lxH | while read -r kind state received sent path rest; do
+  case "$path" in /*) [ -S "$path" ] && echo "$path";; *) echo "$path";; esac
+done"""
+# In a chroot, as on Debian, its clients read a copy of the file, as it was when Postfix started.
+RESOLV = """r=/etc/resolv.conf
+if [ "$(postconf -hF smtp/unix/chroot 2>/dev/null)" = y ]; then r="$(postconf -h queue_directory)$r"; fi
+cat "$r" 2>/dev/null || cat /etc/resolv.conf"""
 
 
 def services(site: Site) -> dict[str, str]:
@@ -104,7 +109,7 @@ def files(configured: str) -> dict[str, str]:
 
 def sockets(site: Site) -> dict[str, bool]:
     """Whether somebody listens where Postfix hands over what arrives, asks for logins, and has mail signed."""
-    heard = HEARD.findall(_told(site, "ss", "-lxH"))
+    heard = _told(site, "sh", "-c", LISTENING).split()
     return hearing(wanted(_configured(site)), heard, listeners(site))
 
 
@@ -147,7 +152,7 @@ def resolver(site: Site) -> str:
 
 def _asked(server: Host, name: str, kind: str) -> dns.message.Message | None:
     """The first answer of a name server that the host names, asked from there by TCP (RFC 7766 5)."""
-    told = server.run(RESOLV, check=False).out
+    told = server.run(("sh", "-c", RESOLV), check=False).out
     for address in dict.fromkeys(re.findall(r"^\s*nameserver\s+(\S+)", told, re.MULTILINE)):
         try:
             with server.dial(address.partition("%")[0], 53, DNS_SECONDS) as sock:

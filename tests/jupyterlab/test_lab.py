@@ -62,7 +62,9 @@ def test_the_form_writes_a_params_file(browser: lab.Browser) -> None:
     assert MIME in shown(cells["standing"])
     browser.reveal("form")
     fill(browser)
-    assert {entry.label for entry in ENTRIES if entry.when is None and entry.label not in browser.whole_text()} == set()
+    text = browser.whole_text()
+    asked = [e.label for e in ENTRIES if e.when is None and "docker-mailserver" in (e.servers or ["docker-mailserver"])]
+    assert [label for label in asked if label not in text] == []
     browser.shot("00-start")
     written = browser.server.root / "params/harbour.yaml"
     button(browser).click()
