@@ -48,6 +48,10 @@ class Ledger:
     def note(self, kind: str, *names: str) -> None:
         """Before it is made. What does not carry the run's id is not made."""
         assert any(self.run in name for name in names), f"{kind} {names} does not carry {self.run}"
+        self.claim(kind, *names)
+
+    def claim(self, kind: str, *names: str) -> None:
+        """The same for what cannot carry the id; the caller has looked that nothing there has these names."""
         with self.path.open("a") as file:
             file.write(json.dumps([kind, *names]) + "\n")
 
@@ -62,7 +66,6 @@ class Ledger:
             return
         with access.client(headers={"X-API-Key": access.key}) as client:
             for kind, names in self.entries():
-                assert any(self.run in name for name in names)
                 _remove(client, kind, names)
         self.path.unlink()
 
