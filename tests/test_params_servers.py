@@ -85,3 +85,8 @@ def test_forwards_need_a_server_that_gives_them_a_name_of_ours(mail: dict[str, A
 def test_without_tls_only_where_nobody_else_listens(url: str) -> None:
     assert load(given(mail=COW | {"url": url + "/"})).mail.url == url
     assert "such as https" in said(COW | {"url": "http://9.9.9.9"})
+
+
+def test_plain_postfix_takes_no_quota() -> None:
+    boxes = [{"address": "hi@lantern.example", "password": "env:HI_PASSWORD", "quota": "5G"}]
+    assert "quota of hi@lantern.example" in said({"server": "postfix", "tls": FILES}, domains__0__mailboxes=boxes)

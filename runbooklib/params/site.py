@@ -31,7 +31,7 @@ from runbooklib.params.fields import (
     matching,
     refuse,
 )
-from runbooklib.params.mail import DOCKER_MAILSERVER, MAILCOW, Mail
+from runbooklib.params.mail import DOCKER_MAILSERVER, MAILCOW, POSTFIX, Mail
 from runbooklib.params.model import Model
 from runbooklib.results import Table
 
@@ -335,6 +335,12 @@ class Site(Model):
         if server != MAILCOW and pages:
             said.append(
                 f"dns.optional: {', '.join(pages)} lead to pages that only mailcow has; srv is for every server"
+            )
+        full = [address for address, mailbox in self.mailboxes.items() if mailbox.quota]
+        if server == POSTFIX and full:
+            said.append(
+                f"mailboxes: quota of {', '.join(full)}: stage 01 sets none on plain Postfix, whose Dovecot 2.3 and 2.4 "
+                "want it each in its own way: leave it out, and set it on the server"
             )
         if server != DOCKER_MAILSERVER and self.forwards:
             said.append(

@@ -60,11 +60,6 @@ def _refusals(site: Site, have: State) -> Iterator[str]:
         program = have.listening(port)
         if program and program not in OURS and not have.marked:
             yield f"{program} listens on port {port}: stop it, or name in mail.server what serves mail here"
-    if site.forwards:
-        yield (
-            f"{', '.join(site.forwards)} leads to addresses elsewhere: a forward needs SRS in its envelope, which is "
-            "not set up on plain Postfix; name mailboxes here, or another mail.server"
-        )
     if not certificate(site, have):
         yield "mail.tls: this host has no certificate yet: name certificate and key, files on this machine"
 
