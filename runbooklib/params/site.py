@@ -339,8 +339,8 @@ class Site(Model):
         full = [address for address, mailbox in self.mailboxes.items() if mailbox.quota]
         if server == POSTFIX and full:
             said.append(
-                f"mailboxes: quota of {', '.join(full)}: stage 01 sets none on plain Postfix, whose Dovecot 2.3 and 2.4 "
-                "want it each in its own way: leave it out, and set it on the server"
+                f"mailboxes: quota of {', '.join(full)}: stage 01 sets none on plain Postfix: Dovecot 2.3 and 2.4 "
+                "want it each in its own way; leave it out, and set it on the server"
             )
         if server != DOCKER_MAILSERVER and self.forwards:
             said.append(
