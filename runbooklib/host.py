@@ -396,29 +396,19 @@ class CommandChange(Change):
 
 
 def apply(site: Site, plan: Plan, *, apply: bool) -> Outcome:
-    """Does what the plan says, step by step; with `apply` false, held, or nothing to do, touches nothing.
+    """Does on the server what the plan says, or shows it; see `stepwise`."""
+    return stepwise(plan, lambda change: change.do(connect(site)), apply=apply)  # type: ignore[attr-defined]
 
-    Raises UnsafePlanError before anything is touched, GateError with the row of the step that broke.
+
+def stepwise(plan: Plan, do: Callable[[Change], None], *, apply: bool) -> Outcome:
+    """Every step of a plan, in order, each done by `do`, up to one that says it is not possible yet.
+
+    With `apply` false, held, or nothing to do, touches nothing. Raises UnsafePlanError before anything is touched,
+    GateError with the row of the step that broke; what is done before it stays done.
     """
     if not plan or not apply or plan.held:
         return Outcome(plan)
     plan.refuse_unsafe()
-    return carry_out(connect(site), plan)
-
-
-def carry_out(host: Host, plan: Plan) -> Outcome:
-    """Every step of a plan, in order, on one server.
-
-    Raises GateError with the row of the step that broke; what is done before it stays done.
-    """
-    return stepwise(plan, lambda change: change.do(host))  # type: ignore[attr-defined]
-
-
-def stepwise(plan: Plan, do: Callable[[Change], None]) -> Outcome:
-    """Every step of a plan, in order, each done by `do`, up to one that says it is not possible yet.
-
-    Raises GateError with the row of the step that broke; what is done before it stays done.
-    """
     done = list[Change]()
     for change in plan:
         say(f"{change.target}: {change.after}")

@@ -11,7 +11,6 @@ from sites import make
 
 from runbooklib import credentials, records, relays
 from runbooklib.credentials import Secret
-from runbooklib.host import Host
 from runbooklib.params import ParamsError, Site
 from runbooklib.relays.calls import (
     Api,
@@ -66,7 +65,7 @@ def client(double: Double, **settings: object) -> Mxroute:
 def do(here: Site) -> None:
     """Applies what is planned, as 02 does, without the server that API changes do not need."""
     for change in relays.plan(here, relays.observe(here)):
-        change.do(Host(None))  # type: ignore[attr-defined,arg-type]
+        change.do()  # type: ignore[attr-defined]
 
 
 def added(double: Double, **state: object) -> None:

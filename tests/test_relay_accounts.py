@@ -9,11 +9,10 @@ import pytest
 from doubles import LOGIN, MANAGING, SENDING, Double, mxroute_state, resend_state, running
 from sites import given, make
 
-from runbooklib import credentials, host, relays
+from runbooklib import credentials, relays
 from runbooklib.delivery import Arrived, Handed, Letter, Letters, Sent
 from runbooklib.delivery.arriving import Parcel
 from runbooklib.delivery.messages import Route
-from runbooklib.host import Host
 from runbooklib.maillog import Attempt
 from runbooklib.params import Site
 from runbooklib.records import Wanted, compare, desired, diff
@@ -85,7 +84,7 @@ def test_a_change_whose_provider_does_not_answer_is_a_row_that_cannot_tell() -> 
 
     change = relays.ApiChange(0, "one pier.example", "not known there", "added", "why", "", fail)
     with pytest.raises(GateError, match=r"apply one pier.example: unknown.*no answer within 15 s") as raised:
-        host.carry_out(Host(None), Plan("at the providers", (change,)))  # type: ignore[arg-type]
+        relays.apply(make(), Plan("at the providers", (change,)), apply=True)
     assert "run again" in str(raised.value)
 
 

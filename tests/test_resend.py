@@ -14,7 +14,6 @@ from sites import make
 
 from runbooklib import credentials, relays
 from runbooklib.credentials import Secret
-from runbooklib.host import Host
 from runbooklib.params import Site
 from runbooklib.relays import told
 from runbooklib.relays.calls import (
@@ -67,7 +66,7 @@ def row(checks: Checklist, name: str) -> Check:
 def do(here: Site) -> None:
     """Applies what is planned, as 02 does, without the server that API changes do not need."""
     for change in relays.plan(here, relays.observe(here)):
-        change.do(Host(None))  # type: ignore[attr-defined,arg-type]
+        change.do()  # type: ignore[attr-defined]
 
 
 def publish(double: Double, here: Site) -> None:
@@ -180,7 +179,7 @@ def test_the_api_dying_in_the_middle_of_adding_is_a_row_and_the_re_run_finds_the
     resend.fault(method="POST", path="/domains", drop=True, after=True)
     resend.fault(method="GET", path="/domains", status=503, body="", times=3)
     with pytest.raises(UnavailableError):
-        change.do(Host(None))  # type: ignore[attr-defined,arg-type]
+        change.do()  # type: ignore[attr-defined]
     again = relays.observe(here)
     assert again.of(DOMAIN).status == "not_started"  # type: ignore[union-attr]
     assert not relays.plan(here, again)

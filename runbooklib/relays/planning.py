@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 
 from runbooklib.credentials import CredentialError, Secret
-from runbooklib.host import Host
+from runbooklib.host import stepwise
 from runbooklib.params import Domain, Relay, Site
 from runbooklib.places import locate
 from runbooklib.relays.accounts import ABSENT, Account, Accounts
 from runbooklib.relays.mxroute import Mxroute
 from runbooklib.relays.resend import Resend
-from runbooklib.results import Change, Plan
+from runbooklib.results import Change, Outcome, Plan
 
 DOMAIN, SETTING, LOGIN, SENDERS = range(4)  # steps: what a later one needs, an earlier one makes
 FILE = "file:"
@@ -27,7 +27,8 @@ class ApiChange(Change):
 
     call: Callable[[], object] = field(default=lambda: None, compare=False, repr=False)
 
-    def do(self, _: Host) -> None:
+    def do(self) -> None:
+        """The call, which needs no server."""
         self.call()
 
 
@@ -36,6 +37,12 @@ def plan(site: Site, accounts: Accounts) -> Plan:
     changes = [change for account in accounts if account.managed for change in _account(site, account)]
     keys = [change for name, relay in site.used_relays.items() for change in _sending_key(site, name, relay, accounts)]
     return Plan("at the providers", (*changes, *keys))
+
+
+def apply(site: Site, plan: Plan, *, apply: bool) -> Outcome:
+    """Does at the providers what the plan says, or shows it."""
+    del site  # as every other stage's: a plan of a site
+    return stepwise(plan, lambda change: change.do(), apply=apply)  # type: ignore[attr-defined]
 
 
 def _account(site: Site, account: Account) -> Iterator[ApiChange]:

@@ -8,7 +8,6 @@ import pytest
 from rehearsed import Rehearsed
 
 from runbooklib import credentials, records, relays, zone
-from runbooklib.host import Host
 from runbooklib.params import Site, load
 from runbooklib.relays import Accounts
 from runbooklib.results import Checklist, Plan, Status
@@ -26,7 +25,7 @@ def started(clean: Rehearsed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rehea
 def do(plan: Plan) -> None:
     """Every change at the providers; none needs the server."""
     for change in plan:
-        change.do(Host(None))  # type: ignore[attr-defined,arg-type]
+        change.do()  # type: ignore[attr-defined]
 
 
 def publish(site: Site, accounts: Accounts) -> Checklist:
