@@ -140,7 +140,7 @@ def await_ready(site: Site, wait: float, poll: float = POLL, retry: float = RETR
         except (UnavailableError, EmptyError) as error:
             said = error
         except MailcowError as error:
-            return _hindered(site, Check(name, error.status, expected, str(error), error.fix), error)
+            return hindered(site, Check(name, error.status, expected, str(error), error.fix), error)
         else:
             return passed(name, expected, f"mailcow {version}")
         if time.monotonic() + pause > deadline:
@@ -149,7 +149,7 @@ def await_ready(site: Site, wait: float, poll: float = POLL, retry: float = RETR
         mailcow.ask_again()
 
 
-def _hindered(site: Site, row: Check, error: MailcowError) -> Check:
+def hindered(site: Site, row: Check, error: MailcowError) -> Check:
     """Where it was just installed, its certificate comes from Let's Encrypt, which looks for it by its name."""
     if not (site.mail.over_ssh and isinstance(error, UntrustedError)):
         return row
