@@ -16,7 +16,7 @@ from runbooklib.delivery.names import Names
 from runbooklib.delivery.sending import Asked
 from runbooklib.endpoint import ResolverError
 from runbooklib.maillog import Attempt
-from runbooklib.params import Domain, Relay, Site
+from runbooklib.params import MAILCOW, Domain, Relay, Site
 from runbooklib.results import Check, Checklist, Status, Table, judged
 
 SANE = timedelta(minutes=10)  # between our clock and a Date header; more is a clock gone wrong
@@ -315,7 +315,8 @@ def written_to(case: Case, copy: Copy) -> Check:
     named = ("X-Original-To", "Delivered-To", "Envelope-To", "X-Envelope-To")
     seen = [n for n in named for value in copy.message.get_all(n, []) if case.letter.recipient in str(value).lower()]
     told = f"in {', '.join(dict.fromkeys(seen))}" if seen else "in none of " + ", ".join(named)
-    fix = "run stage 01: it lets the server keep the original recipient"
+    usual, mailcow = "run stage 01: it lets the server keep the original recipient", "see lmtp in master.cf: flags=O"
+    fix = mailcow if case.site.mail.server == MAILCOW else usual
     return case.judged("written-to", bool(seen), "the address written to in a header of its own", told, fix)
 
 

@@ -113,7 +113,7 @@ def _remedy(way: Way) -> str:
     if way.signed:
         said.append(
             f"leave {', '.join(way.signed)} out of h= "
-            "(OpenDKIM's OmitHeaders, where docker-mailserver has Date and Message-ID)"
+            "(OpenDKIM: OmitHeaders; mailcow's rspamd: sign_headers in data/conf/rspamd/override.d/dkim_signing.conf)"
         )
     if way.body:
         said.append("switch off what rewrites the body: open and click tracking at the relay, footers")
