@@ -58,9 +58,11 @@ class Replay:
     numbers: dict[str, list[int]] = field(default_factory=lambda: {"alias": [], **{k: [] for k in IDENTITY.values()}})
     problems: dict[int, str] = field(default_factory=dict)
     skipped: dict[int, str] = field(default_factory=dict)
+    older: dict[str, set[int]] = field(default_factory=dict)  # rows that were there before
 
     def run(self) -> Replay:
         assert self.herd.get(f"relayhost/{ABSENT}") == {}
+        self.older = {route: {row["id"] for row in self._rows(route)} for route in IDENTITY}
         for case in CASES:
             self._before(case)
             reason = self._unfit(case)
@@ -145,10 +147,13 @@ class Replay:
         if route == "add/alias":
             self.numbers["alias"] += [int(n) for n in re.findall(r'"alias_added","[^"]*","(\d+)"', text)]
         elif route in MADE_BY:
-            known = self.numbers[MADE_BY[route]]
-            found = self.herd.get(f"{route.removeprefix('add/')}/all")
-            ours = [row for row in found if self.herd.double or self.herd.run in json.dumps(row)]
-            known += [row["id"] for row in ours if row["id"] not in known]
+            known, kind = self.numbers[MADE_BY[route]], route.removeprefix("add/")
+            ours = [row for row in self._rows(kind) if self.herd.double or self.herd.run in json.dumps(row)]
+            known += [row["id"] for row in ours if row["id"] not in {*known, *self.older[kind]}]
+
+    def _rows(self, route: str) -> list[dict[str, Any]]:
+        found = self.herd.get(f"{route}/all")
+        return found if isinstance(found, list) else []
 
     def filled(self, text: str) -> str:
         """A request, or an answer as it would be here, what varies still marked."""
