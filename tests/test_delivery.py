@@ -245,6 +245,26 @@ def test_each_inbound_check_turns_red(what: str, message: In, expected: Status) 
 
 
 @pytest.mark.parametrize(
+    ("received", "words"),
+    [
+        ("\n for <probe-x@lantern.example>; Sat", "only in Received"),
+        ("; Sat", "in none of X-Original-To"),
+    ],
+)
+def test_how_a_mailcow_stores_mail_is_its_own_and_where_the_address_stands_is_said(received: str, words: str) -> None:
+    cow = {"server": "mailcow", "url": "https://mail.lantern.example", "api_key": "env:MAILCOW_API_KEY"}
+    message = In(to="Delivered-To: hi@lantern.example")
+    message = replace(message, came=message.came.replace("; Sat", received))
+    found = Copy(3, "message", "hi@lantern.example", "INBOX", AT + 2, message.raw())
+    row = next(
+        c
+        for c in judge(Parcel(replace(ACCEPTED, letter=CATCH_ALL), (found,)), at=site(mail=cow))
+        if "written-to" in c.name
+    )
+    assert (row.status, words in row.observed) == (WARN, True)
+
+
+@pytest.mark.parametrize(
     ("asked", "expected"),
     [
         (Asked("leaked@lantern.example", "RCPT TO: 550 5.1.1 <leaked@lantern.example>: User unknown"), PASS),
