@@ -203,6 +203,7 @@ def test_the_facts_are_read() -> None:
     assert (have.memory, have.disk, have.virtual, have.whence) == (8000000, 9000000, "lxc", "203.0.113.77")
     assert (have.listening, have.default_admins) == ({25: "master", 443: "something", 22: "sshd"}, 1)
     assert "A=1" not in repr(have)
+    assert installed.parse({"zone": Answer(0, "no such file\nEtc/UTC")}).zone == ""
     nothing = installed.parse({})
     assert (nothing.conf, nothing.running, nothing.default_admins, nothing.whence) == (None, False, None, "")
 

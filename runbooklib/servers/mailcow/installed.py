@@ -42,7 +42,7 @@ FACTS = {
     "mode": "stat -c %a {0}/mailcow.conf",
     "running": 'cd {0} && w=$(docker compose config --services | sort) && [ -n "$w" ] && '
     '[ "$w" = "$(docker compose ps --services --filter status=running | sort)" ]',
-    "zone": "cat /etc/timezone || readlink /etc/localtime | sed -n 's,.*zoneinfo/,,p'",
+    "zone": "cat /etc/timezone 2>/dev/null || readlink /etc/localtime | sed -n 's,.*zoneinfo/,,p'",
     "memory": "sed -n 's/^MemTotal: *\\([0-9]*\\) kB$/\\1/p' /proc/meminfo",
     "disk": 'd={0}; while [ ! -d "$d" ]; do d=$(dirname "$d"); done; df -Pk "$d" /var/lib | sed 1d',
     "listening": "ss -Hltnp",
@@ -52,6 +52,9 @@ FACTS = {
     + DEFAULT_ADMINS
     + "' </dev/null 2>/dev/null",
 }
+
+
+ZONE = re.compile(r"[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*")  # as tz database names are
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,7 @@ def parse(told: Mapping[str, Answer]) -> Installed:
         conf=told["conf"].out + "\n" if "conf" in told and told["conf"].ok else None,
         mode=said["mode"],
         running="running" in told and told["running"].ok,
-        zone=said["zone"],
+        zone=said["zone"] if ZONE.fullmatch(said["zone"]) else "",
         memory=int(said["memory"] or 0),
         disk=min((int(found) for found in re.findall(r"(\d+) +\d+% /", said["disk"])), default=0),
         listening=listening(said["listening"]),
