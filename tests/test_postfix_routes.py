@@ -229,6 +229,14 @@ def test_what_beats_the_domains_line_is_refused_and_told(parameter: str, told: d
     assert any(n.startswith("relay.overruled") and s is Status.FAIL for n, s in rows(site(), have).items())
 
 
+def test_what_master_cf_sets_for_the_smtp_client_beats_main_cf() -> None:
+    have = standing_host(ours=False)
+    entry = "smtp unix - - y - - smtp -o smtp_fallback_relay= -o { smtp_sasl_password_maps = hash:/x }"
+    host = dataclasses.replace(have.host, services={"smtp/unix": entry})
+    (refusal,) = plan(site(), dataclasses.replace(have, host=host)).refusals
+    assert "another smtp_sasl_password_maps (-o of smtp/unix in master.cf" in refusal
+
+
 def test_an_address_that_others_lead_the_same_way_is_no_contradiction() -> None:
     have = standing_host(ours=False, **{sending.SENDERS: maps(theirs={"ceo@lantern.example": OFFICE})})
     assert not plan(site(), have).refusals

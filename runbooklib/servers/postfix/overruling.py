@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from runbooklib.servers.nexthops import DIRECT, NULL, Route, Routes
 from runbooklib.servers.postfix import relaying, sending
 from runbooklib.servers.postfix.sending import Sending
 
+SERVICES = ("smtp/unix", "rewrite/unix")  # who sends, and who finds the next hop
 FIX = "take it out of that table, or take the domain out of params"
 
 
@@ -25,7 +27,7 @@ class Overruled:
     fix: str = FIX
 
     def __str__(self) -> str:
-        where = f" ({self.by}, which Postfix asks before our line for the domain)" if self.by else ""
+        where = f" ({self.by}, which comes before our line for the domain)" if self.by else ""
         return f"{self.who} {self.how}{where}: {self.fix}"
 
 
@@ -34,6 +36,7 @@ def found(site: Site, routes: Routes, have: Sending, staying: Iterable[str] = ()
     moving = [r for r in routes.each if r.sender.removeprefix("@") not in staying]
     return [
         *_everywhere(have),
+        *_by_service(have),
         *(said for route in moving if route.sender != NULL for said in _single(site, route, routes, have)),
         *(said for route in moving for said in _directly(route, routes, have)),
     ]
@@ -44,6 +47,15 @@ def _everywhere(have: Sending) -> Iterator[Overruled]:
     if way := maps.find(sending.EVERYBODY):
         fix = "transport_maps beats every sender's line: name single recipients' domains there, not all"
         yield Overruled("everybody", f"leaves by {way}", maps.where(sending.EVERYBODY), fix)
+
+
+def _by_service(have: Sending) -> Iterator[Overruled]:
+    """What master.cf sets for one service beats main.cf, where our tables are named."""
+    for name in SERVICES:
+        set_there = set(re.findall(r"-o\s+\{?\s*(\w+)\s*=", have.host.services.get(name, "")))
+        for parameter in sorted(set_there & {*sending.FILES, sending.RELAYHOST, sending.TRANSPORT}):
+            fix = f"take it out there, so that main.cf says it for all (postconf -PX {name}/{parameter})"
+            yield Overruled("everybody", f"has another {parameter}", f"-o of {name} in master.cf", fix)
 
 
 def _single(site: Site, route: Route, routes: Routes, have: Sending) -> Iterator[Overruled]:
