@@ -15,7 +15,11 @@ import httpx
 import pytest
 from rehearsed import Rehearsed, message
 
-from runbooklib.testbed import snapshots
+from runbooklib import params
+from runbooklib.delivery import webmail
+from runbooklib.params import Site
+from runbooklib.results import Status
+from runbooklib.testbed import snapshots, world
 from runbooklib.testbed.state import Account
 
 HARBOUR, POST, ADA = "harbour.example", "post@harbour.example", "ada@harbour.example"
@@ -58,6 +62,12 @@ class Harbour:
         place = f"sqlite:/opt/testbed/mailcow/sql/{table}.cf"
         return self.testbed.inside("mailcow", "postmap", "-q", key, place)[1].strip()
 
+    def site(self) -> Site:
+        """The rehearsal site on it, with this domain alone, which the smarthost sends for."""
+        given, other = (params.read(f"params/rehearsal-{name}.yaml") for name in ("mailcow", "postfix"))
+        domain = given["domains"][0] | {"relay": "smarthost"}
+        return params.load(given | {"domains": [domain], "relays": other["relays"]})
+
     def door(self, port: int) -> smtplib.SMTP:
         mailcow = self.testbed.state.mailcow
         account = Account(mailcow.ipv4, mailcow.ipv6, mailcow.name, POST, PASSWORD)
@@ -97,7 +107,8 @@ class Harbour:
 
 
 @pytest.fixture
-def harbour(clean: Rehearsed) -> Iterator[Harbour]:
+def harbour(clean: Rehearsed, monkeypatch: pytest.MonkeyPatch) -> Iterator[Harbour]:
+    monkeypatch.setenv("RUNBOOK_TESTBED", str(world.folder_of(clean.root)))
     mailcow = clean.state.mailcow
     headers = {"X-API-Key": mailcow.api_key}
     with httpx.Client(base_url=mailcow.url, headers=headers, verify=clean.tls(), timeout=30) as client:
@@ -187,6 +198,8 @@ def test_each_sender_leaves_by_its_relay_with_the_login_the_maps_give(harbour: H
     lines = harbour.get("logs/postfix/200")
     assert any(e["program"] == "postfix/sogo/smtpd" and "sasl_username=post@" in e["message"] for e in lines)
     assert any("Verified TLS connection established to smtp.relay.example" in e["message"] for e in lines)
+    [row] = webmail.rows(harbour.site())
+    assert (row.name, row.status) == (f"send.webmail {HARBOUR}", Status.PASS)
     arrived = harbour.testbed.arrived("from webmail")
     assert re.search(r"dkim=pass header\.d=harbour\.example header\.s=dkim", arrived["Authentication-Results"])
 
