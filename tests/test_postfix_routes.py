@@ -289,6 +289,16 @@ def test_two_logins_on_one_next_hop_are_told_apart_by_the_sender() -> None:
     assert set(rows(here, after).values()) == {Status.PASS}
 
 
+def test_others_at_the_same_relay_go_on_logging_in_as_themselves() -> None:
+    theirs = maps(sasl={OFFICE: hashlib.sha256(b"them:their word").hexdigest()})
+    given = {sending.LOGINS: "hash:/etc/postfix/sasl", sending.RELAYHOST: OFFICE}
+    have = standing_host(ours=False, parameters=given, **{sending.LOGINS: theirs})
+    after = applied(have, plan(site(), have, "office"))
+    assert text(after, layout.LOGINS) == "@lantern.example u:battery staple\n"
+    assert after.maps(sending.LOGINS).where(OFFICE) == "hash:/etc/postfix/sasl"
+    assert set(rows(site(), after, "office").values()) == {Status.PASS}
+
+
 def test_mail_without_a_sender_that_nobody_takes_is_read_by_postmaster() -> None:
     have = standing_host()
     after = applied(have, plan(site(), have, "postmaster"))

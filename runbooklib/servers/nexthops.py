@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from runbooklib.params import Relay, Site
@@ -102,14 +102,16 @@ def postmaster(site: Site) -> str:
     return f"postmaster@{site.domains[0].name}"
 
 
-def logins(routes: Routes, relays: Mapping[str, Relay]) -> str:
+def logins(routes: Routes, relays: Mapping[str, Relay], taken: Collection[str] = ()) -> str:
     """postfix-sasl-password.cf: the key equals the next hop byte for byte, or Postfix does not log in at all.
 
     Where two logins share a next hop, as two keys of one provider do, each sender has a line of its own; Postfix asks
-    for the sender first (smtp_sender_dependent_authentication).
+    for the sender first (smtp_sender_dependent_authentication). So it is for a next hop that is `taken`, at which
+    others on the host log in as themselves.
     """
     named = {name: (next_hop(r), f"{r.username}:{r.password.reveal()}") for name, r in relays.items() if r.password}
     by_hop = dict(reversed(named.values()))  # the first relay's login, where several share a hop
-    shared = {hop for hop, login in named.values() if login != by_hop[hop]}
+    shared = {hop for hop, login in named.values() if login != by_hop[hop] or hop in taken}
     by_sender = {r.sender: named[r.by][1] for r in routes.each if r.by in named and r.hop in shared}
-    return "".join(f"{key} {login}\n" for key, login in (by_hop | by_sender).items())
+    ours = {hop: login for hop, login in by_hop.items() if hop not in taken}
+    return "".join(f"{key} {login}\n" for key, login in (ours | by_sender).items())

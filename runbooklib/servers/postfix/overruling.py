@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -70,18 +69,10 @@ def _single(site: Site, route: Route, routes: Routes, have: Sending) -> Iterator
     for address, way in maps.whole(domain).items():
         if route.hop and way.rstrip(":") != relaying.service(route):
             yield Overruled(_who(address), f"takes the transport {way}", maps.where(address))
-    maps, login = have.others(sending.LOGINS), _login(site, route)
+    maps, relay = have.others(sending.LOGINS), site.relays.get(route.by)
     for address, digest in maps.whole(domain).items():
-        if login and digest != login:
+        if relay and relay.password and digest != relaying.login(relay):
             yield Overruled(_who(address), "logs in as somebody else", maps.where(address))
-
-
-def _login(site: Site, route: Route) -> str:
-    """The digest of the login towards the relay; empty for none."""
-    relay = site.relays.get(route.by)
-    if relay is None or not relay.password:
-        return ""
-    return hashlib.sha256(f"{relay.username}:{relay.password.reveal()}".encode()).hexdigest()
 
 
 def _who(address: str) -> str:

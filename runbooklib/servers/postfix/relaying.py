@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
@@ -58,10 +59,23 @@ def tables(routes: Routes, have: Sending, staying: Iterable[str], relays: Mappin
     own = replace(routes, each=tuple(r for r in routes.each if not _stays(r, routes, have, staying)))
     return {
         sending.POLICIES: policies(relays.values(), f"{have.directory}/{layout.RELAY_CA}"),
-        sending.LOGINS: nexthops.logins(own, relays),
+        sending.LOGINS: nexthops.logins(own, relays, _taken(have, relays.values())),
         sending.SENDERS: nexthops.sender_map(own),
         sending.TRANSPORTS: _text(transports(own, have)),
     }
+
+
+def _taken(have: Sending, relays: Iterable[Relay]) -> set[str]:
+    """The next hops at which others on this host log in as somebody else: their line for it stays the one found."""
+    theirs = have.others(sending.LOGINS)
+    return {next_hop(relay) for relay in relays if theirs.find(next_hop(relay)) not in {"", login(relay)}}
+
+
+def login(relay: Relay) -> str:
+    """The digest of the login towards a relay, as tables are asked for it; empty for none."""
+    if not relay.password:
+        return ""
+    return hashlib.sha256(f"{relay.username}:{relay.password.reveal()}".encode()).hexdigest()
 
 
 def _stays(route: Route, routes: Routes, have: Sending, staying: Iterable[str]) -> bool:
