@@ -48,7 +48,7 @@ def signing(*selectors: str, **changes: Any) -> Ring:
     for selector in selectors:
         tables = tables.with_key(DOMAIN, selector)
     halves = {(DOMAIN, s): half(s) for s in selectors}
-    have = Ring("opendkim", tables=tables, conf=rotation.CONF, halves=halves, fresh=True)
+    have = Ring("opendkim", tables=tables, conf=rotation.conf(HOST), halves=halves, fresh=True)
     return dataclasses.replace(have, **changes)
 
 

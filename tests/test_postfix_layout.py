@@ -13,7 +13,7 @@ from sites import make
 from runbooklib.host import CommandChange
 from runbooklib.params import Site
 from runbooklib.results import Plan
-from runbooklib.servers.postfix import bootstrap, dovecot, layout
+from runbooklib.servers.postfix import bootstrap, checking, dovecot, layout
 from runbooklib.servers.postfix.editing import Content, Parameter, PostfixChange, Service
 from runbooklib.servers.postfix.state import PACKAGES, FileFact, Listener, State
 
@@ -51,8 +51,8 @@ def applied(site: Site, have: State, plan: Plan) -> State:
         dovecot=(2, 4),
         files=files,
         mailboxes=frozenset(site.mailboxes),
-        running=frozenset({"master", "dovecot"}),
-        enabled=frozenset({"postfix", "dovecot"}),
+        running=frozenset({"master", "dovecot", "opendmarc"}),
+        enabled=frozenset({"postfix", "dovecot", "opendmarc"}),
         vmail=True,
     )
 
@@ -66,6 +66,7 @@ def test_a_bare_host_gets_everything_in_an_order_that_works(site: Site) -> None:
         "mailbox hi@lantern.example",
         "Postfix and Dovecot",
         "service dovecot",
+        "service opendmarc",
         "service postfix",
     ]
 
@@ -121,7 +122,7 @@ def test_services_start_with_and_without_systemd(site: Site, *, systemd: bool, w
     have = dataclasses.replace(BARE, systemd=systemd, syslog=systemd)
     commands = [c.argv for c in bootstrap.plan(site, have) if isinstance(c, CommandChange) and "service" in c.target]
     assert all(word in argv[2] for argv in commands)
-    assert len(commands) == (2 if systemd else 3)
+    assert len(commands) == (3 if systemd else 4)
 
 
 def test_no_plan_shows_a_password_or_carries_it_in_arguments(site: Site) -> None:
@@ -196,3 +197,33 @@ def test_before_dovecot_is_installed_its_version_is_known_by_the_release(site: S
     (told,) = [e.content for e in step.edits if isinstance(e, Content) and e.path == dovecot.CONFIG]
     assert told is not None
     assert line in told.decode()
+
+
+DKIM, RSPAMD = "inet:127.0.0.1:8891", "inet:127.0.0.1:11332"
+
+
+@pytest.mark.parametrize(
+    ("standing", "first", "then"),
+    [
+        ("", checking.MILTER, f"{DKIM}, {checking.MILTER}"),
+        (DKIM, f"{DKIM}, {checking.MILTER}", f"{DKIM}, {DKIM}, {checking.MILTER}"),
+        (RSPAMD, f"{RSPAMD}, {checking.MILTER}", f"{RSPAMD}, {DKIM}, {checking.MILTER}"),
+        (f"{DKIM}, {checking.MILTER}", f"{DKIM}, {checking.MILTER}", f"{DKIM}, {DKIM}, {checking.MILTER}"),
+    ],
+)
+def test_opendmarc_stands_behind_whoever_looks_at_signatures(standing: str, first: str, then: str) -> None:
+    made = checking.milters(standing)
+    assert made == first
+    assert checking.milters(made) == made
+    assert checking.before(DKIM, made) == then
+
+
+@pytest.mark.parametrize(("standing", "then"), [("", DKIM), (RSPAMD, f"{RSPAMD}, {DKIM}")])
+def test_a_signer_stands_last_where_there_is_no_opendmarc(standing: str, then: str) -> None:
+    assert checking.before(DKIM, standing) == then
+
+
+def test_opendmarc_signs_its_results_with_the_name_of_the_host(site: Site) -> None:
+    text = checking.config(site)
+    assert text.count("mail.lantern.example") == 2
+    assert "inet:8893@127.0.0.1" in text

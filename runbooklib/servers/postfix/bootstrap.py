@@ -11,10 +11,11 @@ from runbooklib.results import Change, Plan
 from runbooklib.servers.addresses import owner
 from runbooklib.servers.blocks import difference
 from runbooklib.servers.materials import material
-from runbooklib.servers.postfix import dovecot, editing, layout
+from runbooklib.servers.postfix import checking, dovecot, editing, layout
 from runbooklib.servers.postfix.editing import Content, Part
 from runbooklib.servers.postfix.state import PACKAGES, RIVALS, SYSLOG, State, path
 
+PROGRAMS = {"dovecot": "dovecot", "opendmarc": "opendmarc", "postfix": "master"}  # service -> its process
 PORTS = (25, 143, 465, 587, 993)
 OURS = {"master", "dovecot", "imap-login", "auth"}  # the programs that listen there where all is well
 INSTALL = "apt-get install -y -qq --no-install-recommends -o DPkg::Lock::Timeout=120"
@@ -121,10 +122,18 @@ def _configuration(site: Site, have: State) -> tuple[Change, ...]:
     parts: list[Part] = [*_certificates(site, have), *_files(site, have)]
     for name, (value, why) in layout.main_cf(site, have.parameters).items():
         parts += editing.parameter(have.parameters.get(name), name, value, why)
+    parts += _milters(have)
     for name, (entry, why) in layout.master_cf(site).items():
         parts += editing.service(have.services.get(name), name, entry, why)
-    checks, then = ("doveconf -n >/dev/null",), (RELOAD_DOVECOT, editing.RELOAD)
+    checks, then = ("doveconf -n >/dev/null",), (RELOAD_DOVECOT, checking.RESTART, editing.RELOAD)
     return editing.together(30, parts, site.mail.directory, checks=checks, then=then, target="Postfix and Dovecot")
+
+
+def _milters(have: State) -> tuple[Part, ...]:
+    standing = have.parameters.get("smtpd_milters")
+    return editing.parameter(
+        standing, "smtpd_milters", checking.milters(standing or ""), "OpenDMARC looks at what comes in"
+    )
 
 
 def _certificates(site: Site, have: State) -> Iterator[Content]:
@@ -151,6 +160,7 @@ def _files(site: Site, have: State) -> Iterator[Content]:
     texts = {
         **layout.maps(site, have.mailboxes),
         dovecot.CONFIG: dovecot.config(site, version, *names),
+        checking.CONFIG: checking.config(site),
         layout.MARK: layout.MARKED,
     }
     for name, text in texts.items():
@@ -174,12 +184,13 @@ def _reason(site: Site, name: str) -> str:
         layout.OWNERS: "nobody sends as another; a catch-all's owner as any unused address",
         layout.REFUSED: "addresses answered 550 5.1.1 in spite of a catch-all",
         dovecot.CONFIG: "mailboxes, IMAP, logins; TLS before any password",
+        checking.CONFIG: "SPF and DMARC of what comes in are looked at (RFC 9989)",
         layout.MARK: "says that stage 01 set this host up",
     }[name]
 
 
 def _services(have: State) -> list[Change]:
-    told = {"postfix": "master" in have.running, "dovecot": "dovecot" in have.running}
+    told = {name: program in have.running for name, program in PROGRAMS.items()}
     return [
         _service(
             50, name, f"{'running' if runs else 'not running'}, {_boot(have, name)}", _why(have), systemd=have.systemd

@@ -17,11 +17,11 @@ from runbooklib.results import Check, Checklist, Outcome, Status, judged, passed
 from runbooklib.servers import doors
 from runbooklib.servers.doors import PORTS, planned
 from runbooklib.servers.postfix import layout
+from runbooklib.servers.postfix.bootstrap import PROGRAMS
 from runbooklib.servers.postfix.running import Server
 from runbooklib.servers.postfix.state import PACKAGES, State, observe
 from runbooklib.servers.recipients import ALIAS, MADE_UP, OPEN_RELAY, POSTSCREEN_SECONDS, REFUSED, STRANGER, replies
 
-PROGRAMS = {"postfix": "master", "dovecot": "dovecot"}  # service -> the name of its process
 ANYBODY = "203.0.113.25"  # RFC 5737: nobody's address, which mynetworks names only where it names everybody's
 APPLY = "run 01-bootstrap with apply"
 
@@ -123,7 +123,7 @@ def _complained(have: State) -> Check:
 
 
 def _boot(have: State) -> Iterator[Check]:
-    for service in PROGRAMS:
+    for service in _expected(have)[1]:
         enabled = service in have.enabled
         fix = f"{APPLY}, or `systemctl enable {service}`: mail must come back after a restart"
         yield judged(f"server.boot {service}", enabled, "started at boot", str(enabled).lower(), fix)

@@ -17,7 +17,7 @@ from runbooklib.servers import keys, retired
 from runbooklib.servers.blocks import difference
 from runbooklib.servers.keys import Turn
 from runbooklib.servers.opendkim import KEYS, Tables
-from runbooklib.servers.postfix import bootstrap, editing, layout, ring, state
+from runbooklib.servers.postfix import bootstrap, checking, editing, layout, ring, state
 from runbooklib.servers.postfix.editing import Content, Part
 from runbooklib.servers.postfix.ring import Ring
 from runbooklib.servers.postfix.state import State
@@ -52,9 +52,14 @@ KeyTable              refile:{ring.KEY_TABLE}
 SigningTable          refile:{ring.SIGNING_TABLE}
 InternalHosts         refile:{ring.TRUSTED}
 ExternalIgnoreList    refile:{ring.TRUSTED}
-TrustAnchorFile       /usr/share/dns/root.key
-"""
+{{nameservers}}"""
 TRUSTED = "127.0.0.1\n::1\nlocalhost\n"
+
+
+def conf(host: State) -> str:
+    """opendkim.conf; by itself libunbound walks from the root, which a firewall or a resolver of one's own forbids."""
+    told = ",".join(host.nameservers)
+    return CONF.format(nameservers=f"Nameservers           {told}\n" if told else "")
 
 
 def plan(site: Site, host: State, have: Ring, seen: Observed | None, now: datetime | None = None) -> Plan:
@@ -120,10 +125,10 @@ def _signer(site: Site, host: State, have: Ring, steps: Iterable[Turn], over: It
     turns = [*steps]
     parts: list[Part] = [*_tables(have, turns, over)]
     if not have.kind:
-        parts += _settings(have)
+        parts += _settings(host, have)
         parts += _milters(host)
-    elif have.conf.strip() == CONF.strip():
-        parts += _milters(host)
+    elif have.conf.startswith(CONF.partition("\n")[0]):
+        parts += [*_conf(host, have), *_milters(host)]
     behind = [t for t in turns if not t.waits and t.made and not keys.signs_live(have, t.domain.name, t.wanted)]
     then = (ENABLE, RESTART, *(() if have.kind else (editing.RELOAD,)))
     why = "one step: backed up, written, checked; a signer that does not start puts everything back"
@@ -149,13 +154,18 @@ def _tables(have: Ring, steps: Iterable[Turn], over: Iterable[Retired]) -> Itera
             yield _content(path, old, new, keys.ROWS)
 
 
-def _settings(have: Ring) -> Iterator[Part]:
+def _settings(host: State, have: Ring) -> Iterator[Part]:
     """OpenDKIM's own settings, where it has signed nothing for this Postfix yet."""
-    if have.conf.strip() != CONF.strip():
-        before = f"{len(have.conf.splitlines())} lines, which sign nothing for Postfix" if have.conf else "absent"
-        after, why = f"ours, {len(CONF.splitlines())} lines", "which keys sign for whom, and where Postfix finds it"
-        yield Content(0, ring.CONF, before, after, why, path=ring.CONF, content=CONF.encode())
+    yield from _conf(host, have)
     yield _content(ring.TRUSTED, "", TRUSTED, "mail from here is signed, mail from outside only with a login")
+
+
+def _conf(host: State, have: Ring) -> Iterator[Part]:
+    want = conf(host)
+    if have.conf.strip() != want.strip():
+        before = f"{len(have.conf.splitlines())} lines, which sign nothing for Postfix" if have.conf else "absent"
+        after, why = f"ours, {len(want.splitlines())} lines", "which keys sign for whom, and where Postfix finds it"
+        yield Content(0, ring.CONF, before, after, why, path=ring.CONF, content=want.encode())
 
 
 def _content(path: str, old: str, new: str, why: str) -> Content:
@@ -164,12 +174,12 @@ def _content(path: str, old: str, new: str, why: str) -> Content:
 
 
 def _milters(host: State) -> Iterator[Part]:
-    """The signer after what stands there, so that it signs what the others made of the message."""
+    """The signer after what stands there, so that it signs what the others made; only OpenDMARC reads its results."""
     for name in MILTERS:
         value = host.parameters.get(name)
         standing = set((value or "").replace(",", " ").split())
         if not standing & {ring.MILTER, *SAME}:  # twice among the milters it would sign twice
-            joined = f"{value}, {ring.MILTER}" if value else ring.MILTER
+            joined = checking.before(ring.MILTER, value or "")
             yield from editing.parameter(value, name, joined, "OpenDKIM signs; what stands there goes on")
 
 

@@ -14,7 +14,7 @@ from runbooklib.host import Answer, os_release
 from runbooklib.params import Site
 from runbooklib.results import Shown, Table
 from runbooklib.servers import retired
-from runbooklib.servers.postfix import dovecot, layout
+from runbooklib.servers.postfix import checking, dovecot, layout
 from runbooklib.servers.retired import Retired
 
 MAIN_CF, MASTER_CF = "/etc/postfix/main.cf", "/etc/postfix/master.cf"
@@ -27,6 +27,8 @@ PACKAGES = (
     "dovecot-sieve",
     "opendkim",
     "opendkim-tools",
+    "opendmarc",
+    "dbconfig-no-thanks",  # keeps out the database that OpenDMARC would bring
 )
 RIVALS = (
     "exim4-daemon-light",
@@ -42,6 +44,7 @@ TEXTS = (
     layout.REFUSED,
     layout.MARK,
     dovecot.CONFIG,
+    checking.CONFIG,
     layout.SENDERS,
     layout.TRANSPORTS,
     layout.POLICIES,
@@ -49,7 +52,7 @@ TEXTS = (
 )
 # Only their digest is read.
 SEALED = (layout.CERTIFICATE, layout.KEY, layout.USERS, layout.LOGINS, layout.RELAY_CA)
-SERVICES = ("postfix", "dovecot", "opendkim", SYSLOG)
+SERVICES = ("postfix", "dovecot", "opendkim", "opendmarc", SYSLOG)
 # What Debian's and Ubuntu's packages themselves write into main.cf, whatever was answered at installation.
 DEBIANS = re.compile(
     r"alias_database|alias_maps|append_dot_mydomain|biff|compatibility_level|cyrus_sasl_config_path|default_transport|"
@@ -111,6 +114,7 @@ class State(Shown):
     listeners: tuple[Listener, ...] = ()
     running: frozenset[str] = frozenset()  # names of processes
     enabled: frozenset[str] = frozenset()  # services that start at boot
+    nameservers: tuple[str, ...] = ()  # whom its programs ask
     vmail: bool = False  # whether the user of the mailboxes is there
     networks: tuple[str, ...] = ()  # who relays without a login
     address: str = "127.0.0.1"  # one of its own by which strangers' mail comes in
@@ -225,6 +229,7 @@ def _commands(site: Site) -> dict[str, str]:
         "listeners": "ss -Hltnp",
         "running": "ps -eo comm=",
         "enabled": _enabled(),
+        "nameservers": "grep -E '^nameserver ' /etc/resolv.conf",
         "vmail": f"id -u {dovecot.USER}",
         "redirects": f'for f in {sieve}; do test -f "$f" && grep -h redirect "$f"; done; true',
     }
@@ -263,6 +268,7 @@ def parse(site: Site, facts: Mapping[str, Answer]) -> State:
         listeners=tuple(Listener(a, int(p), who) for a, p, who in LISTENING.findall(told.get("listeners", ""))),
         running=frozenset(line.strip() for line in lines.get("running", [])),
         enabled=frozenset(filter(None, lines.get("enabled", []))),
+        nameservers=tuple(line.split()[1] for line in lines.get("nameservers", []) if len(line.split()) > 1),
         vmail="vmail" in told,
         networks=tuple(filter(None, re.split(r"[\s,]+", told.get("networks", "")))),
         address=_address(site, told.get("addresses", "")),
