@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sites
 from letters import AT, DATE, KEPT, MARKER, RELAYED, RESULTS, SUBMITTED, TAKEN, In, Out, key, zone
+from postoffice import PostOffice
+from scripts import Authority
 
-from runbooklib.delivery import hops, messages
+from runbooklib.credentials import Secret
+from runbooklib.delivery import hops, judging, messages
 from runbooklib.delivery.arriving import Arrived, Copy, Kind, Parcel, classify
 from runbooklib.delivery.judging import path, verdict
-from runbooklib.delivery.messages import Letter, Letters, Route
+from runbooklib.delivery.messages import Account, Letter, Letters, Route
 from runbooklib.delivery.names import Names
-from runbooklib.delivery.sending import Asked, Handed, Sent, send
+from runbooklib.delivery.sending import Asked, Handed, Sent, ask_as, send
 from runbooklib.delivery.signatures import verify
-from runbooklib.endpoint import ResolverError
+from runbooklib.endpoint import Endpoint, ResolverError
 from runbooklib.maillog import Attempt
 from runbooklib.params import Site
 from runbooklib.results import Checklist, Status
@@ -369,3 +373,32 @@ def test_the_way_is_shown_from_the_first_hop_to_the_last() -> None:
         "mx.stranger.example",
         "mx.stranger.example",
     ]
+
+
+SALES = ("sales@lantern.example", "hi@lantern.example")
+NOT_OWNED = "553 5.7.1 <sales@lantern.example>: Sender address rejected: not owned by user hi@lantern.example"
+
+
+def test_who_may_send_as_an_alias_is_asked_where_the_server_keeps_a_list_of_it() -> None:
+    assert messages.plan(site()).senders == ()
+    plan = messages.plan(site(mail={"server": "postfix"}))
+    assert plan.senders == (SALES,)
+    pending = verdict(site(), Arrived(Sent(plan)), zone())
+    assert pending["delivery.sent as sales@lantern.example"].status is PENDING
+
+
+@pytest.mark.parametrize(
+    ("password", "refuse", "expected"),
+    [("hi-Passw0rd", "", PASS), ("hi-Passw0rd", NOT_OWNED, FAIL), ("another-one", "", FAIL)],
+)
+def test_whether_a_mailbox_may_send_as_its_alias(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, password: str, refuse: str, expected: Status
+) -> None:
+    monkeypatch.setenv("HI_PASSWORD", password)
+    ca = Authority(tmp_path)
+    office = PostOffice(ca.serving("mail.lantern.example"), {SALES[1]: "hi-Passw0rd"}, refuse=refuse)
+    with office:
+        where = Endpoint("mail.lantern.example", office.submission, "starttls", ca.pem)
+        asked = ask_as(site(), Account(where, SALES[1], Secret("env:HI_PASSWORD"), "127.0.0.1"), *SALES)
+    assert judging.as_alias(asked).status is expected
+    assert office.messages == []

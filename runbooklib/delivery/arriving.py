@@ -19,7 +19,7 @@ from typing import Any, Literal
 from runbooklib import endpoint, maillog, servers
 from runbooklib.credentials import CredentialError
 from runbooklib.delivery.messages import Account, Letter, Route, boxes, compose_answer, posts
-from runbooklib.delivery.sending import Asked, Handed, Sent, ask, submit
+from runbooklib.delivery.sending import Asked, Handed, Sent, ask, ask_as, submit
 from runbooklib.endpoint import EndpointError
 from runbooklib.params import Site
 from runbooklib.results import RunbookError, Shown, Table
@@ -83,6 +83,7 @@ class Arrived(Shown):
     asked: tuple[Asked, ...] = ()  # the addresses that must be refused
     troubles: dict[str, str] = field(default_factory=dict)  # by mailbox, or `log`: why it could not be read
     wait: float = 0.0
+    senders: tuple[Asked, ...] = ()  # the aliases somebody sends as
 
     def __iter__(self) -> Iterator[Parcel]:
         return iter(self.parcels)
@@ -101,6 +102,7 @@ class Arrived(Shown):
         """One row for each message found, then what is missing and what could not be read."""
         rows = [row for parcel in self.parcels for row in _rows(parcel)]
         rows += [("asked", asked.address, "port 25", "", asked.said) for asked in self.asked]
+        rows += [("asked", asked.address, "submission", "", asked.said) for asked in self.senders]
         rows += [("not readable", box, "", "", why) for box, why in sorted(self.troubles.items())]
         title = "what arrived" if self.sent else "nothing was sent, so nothing is looked for"
         return Table(title, ("", "message", "seen in", "seconds", "subject or last word"), tuple(rows))
@@ -123,7 +125,9 @@ def fetch(site: Site, sent: Sent, *, wait: float) -> Arrived:
     watch = Watch(site, sent)
     accounts = {a: b for a, b in boxes(site).items() if a in watch.readers()}
     deadline = time.monotonic() + wait
-    with ThreadPoolExecutor(len(accounts) + len(sent.plan.refuse) + 1) as pool:
+    questions = len(sent.plan.refuse) + len(sent.plan.senders)
+    with ThreadPoolExecutor(len(accounts) + questions + 1) as pool:
+        sending = [pool.submit(ask_as, site, posts(site)[box], alias, box) for alias, box in sent.plan.senders]
         asking = [pool.submit(ask, site, address) for address in sent.plan.refuse]
         looking = [pool.submit(_look, watch, address, account, deadline) for address, account in accounts.items()]
         try:
@@ -133,7 +137,8 @@ def fetch(site: Site, sent: Sent, *, wait: float) -> Arrived:
         finally:
             watch.due.clear()  # an interrupt must not wait for the others' deadline
     asked = tuple(question.result() for question in asking)
-    return Arrived(sent, tuple(watch.parcel(h) for h in sent), asked, dict(watch.troubles), wait)
+    senders = tuple(question.result() for question in sending)
+    return Arrived(sent, tuple(watch.parcel(h) for h in sent), asked, dict(watch.troubles), wait, senders)
 
 
 class Watch:

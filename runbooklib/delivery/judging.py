@@ -13,7 +13,7 @@ from runbooklib.delivery.arriving import LOG, Arrived, Copy, Parcel
 from runbooklib.delivery.hops import Hop
 from runbooklib.delivery.messages import Letter, Letters, Route
 from runbooklib.delivery.names import Names
-from runbooklib.delivery.sending import Asked
+from runbooklib.delivery.sending import TAKEN, Asked
 from runbooklib.endpoint import ResolverError
 from runbooklib.maillog import Attempt
 from runbooklib.params import DOCKER_MAILSERVER, Domain, Relay, Site
@@ -65,11 +65,13 @@ def verdict(site: Site, arrived: Arrived, names: Names) -> Checklist:
         return Checklist(TITLE, (*_pending(plan), *plan.missing))
     cases = [Case(site, arrived, parcel, names) for parcel in arrived]
     checks = [check for case in cases for check in _verdict(case)]
-    return Checklist(TITLE, (*checks, *map(refused, arrived.asked), *plan.missing))
+    asked = (*map(refused, arrived.asked), *map(as_alias, arrived.senders))
+    return Checklist(TITLE, (*checks, *asked, *plan.missing))
 
 
 def _pending(plan: Letters) -> Iterator[Check]:
-    for what in (*(letter.name for letter in plan), *(f"refused {address}" for address in plan.refuse)):
+    asked = [f"refused {address}" for address in plan.refuse] + [f"as {alias}" for alias, _ in plan.senders]
+    for what in (*(letter.name for letter in plan), *asked):
         yield Check(f"delivery.sent {what}", Status.PENDING, "sent and seen", "not sent: apply is False")
 
 
@@ -98,6 +100,15 @@ def refused(asked: Asked) -> Check:
         return Check(name, asked.status, expected, asked.said, asked.fix)
     fix = "run stage 01: it writes the addresses in refuse to the server"
     return judged(name, asked.said.startswith(expected), expected, asked.said, fix, "RFC 3463 3.2")
+
+
+def as_alias(asked: Asked) -> Check:
+    """Who reads an alias may also write as it."""
+    name, expected = f"delivery.sender {asked.address}", "the mailbox behind the alias may send as it"
+    if asked.status is not Status.PASS:
+        return Check(name, asked.status, expected, asked.said, asked.fix)
+    fix = "run stage 01: it lets the alias's mailbox send as it"
+    return judged(name, asked.said.startswith(TAKEN), expected, asked.said, fix, "RFC 6409 6.1")
 
 
 def accepted(case: Case) -> Check:

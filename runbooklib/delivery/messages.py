@@ -16,7 +16,7 @@ from typing import Any
 from runbooklib import endpoint
 from runbooklib.credentials import Secret
 from runbooklib.endpoint import Endpoint
-from runbooklib.params import IMPLICIT_TLS, Domain, Login, Recipient, Site
+from runbooklib.params import DOCKER_MAILSERVER, IMPLICIT_TLS, Domain, Login, Recipient, Site
 from runbooklib.results import Check, RunbookError, Shown, Status, Table
 from runbooklib.servers import addresses
 
@@ -86,6 +86,7 @@ class Letters(Shown):
     letters: tuple[Letter, ...]
     refuse: tuple[str, ...] = ()  # addresses asked for at RCPT on port 25; nothing is sent to them
     missing: tuple[Check, ...] = ()
+    senders: tuple[tuple[str, str], ...] = ()  # aliases, each with a mailbox that is asked whether it may send as it
 
     def __bool__(self) -> bool:
         return bool(self.letters or self.refuse)
@@ -110,6 +111,7 @@ class Letters(Shown):
         """One row a message, then one for each thing that cannot be tested."""
         rows: list[tuple[str, ...]] = [(a.route, a.sender, a.recipient, _looks(a)) for a in self.letters]
         rows += [("refused", "", address, "asked for at RCPT on port 25; nothing is sent") for address in self.refuse]
+        rows += [("as an alias", alias, box, "asked for at submission; nothing is sent") for alias, box in self.senders]
         rows += [("not tested", "", "", f"{c.observed}: {c.fix}") for c in self.missing]
         title = f"run {self.run}: {len(self.letters)} messages"
         return Table(title, ("message", "from", "to", "how it is seen"), tuple(rows))
@@ -134,7 +136,7 @@ def plan(site: Site, run: str = "") -> Letters:
     drafts = [draft for domain in site.domains for draft in _drafts(site, domain, run)]
     letters = tuple(Letter(i, *draft) for i, draft in enumerate(drafts, 1))
     refuse = tuple(address for domain in site.domains for address in domain.refuse) if site.test.smtp25 else ()
-    return Letters(run, f"{run}-{site.name}", letters, refuse, tuple(_missing(site)))
+    return Letters(run, f"{run}-{site.name}", letters, refuse, tuple(_missing(site)), tuple(_senders(site)))
 
 
 Draft = tuple[Route, str, str, str, str, str]
@@ -156,6 +158,13 @@ def _drafts(site: Site, domain: Domain, run: str) -> Iterator[Draft]:
         made_up = f"probe-{run.lower()}@{domain.name}"
         # Where it leads away, the domain's owner keeps a copy.
         yield Route.CATCH_ALL, domain.name, stranger.address, made_up, addresses.owner(site, domain), ""
+
+
+def _senders(site: Site) -> Iterator[tuple[str, str]]:
+    """An alias of each domain and who reads it, where the server decides by a list of its own who sends as whom."""
+    for domain in site.domains if site.mail.server != DOCKER_MAILSERVER else ():
+        owned = ((alias, box) for alias, boxes in domain.aliases.items() for box in boxes if box in site.mailboxes)
+        yield from list(owned)[:1]
 
 
 def _stranger(site: Site) -> Recipient | None:

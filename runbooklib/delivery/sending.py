@@ -145,14 +145,31 @@ def _tls(client: smtplib.SMTP) -> str:
     return f"{sock.version()} {(sock.cipher() or ('',))[0]}"
 
 
+TAKEN = "MAIL FROM and RCPT TO were accepted after the login"
+
+
 @dataclass(frozen=True)
 class Asked:
-    """What port 25 answered at RCPT; `status` is unknown where it could not be asked."""
+    """What a server answered at RCPT; `status` is unknown where it could not be asked."""
 
     address: str
     said: str
     status: Status = Status.PASS
     fix: str = ""
+
+
+def ask_as(site: Site, post: Account, alias: str, box: str) -> Asked:
+    """Asks at submission whether a mailbox may send as an alias of its own, to itself, and stops there."""
+    try:
+        with endpoint.ending(_client(site, post)) as client:
+            endpoint.login(client, post.username, post.password)
+            return Asked(alias, _envelope(client, alias, box) or f"{TAKEN} of {box}")
+    except CredentialError as error:
+        return Asked(alias, str(error), Status.UNKNOWN)
+    except EndpointError as error:
+        return Asked(alias, str(error), error.status, error.fix)
+    except (smtplib.SMTPException, OSError) as error:
+        return Asked(alias, f"broke off: {error}", Status.UNKNOWN)
 
 
 def ask(site: Site, address: str) -> Asked:
