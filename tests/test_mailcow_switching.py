@@ -169,6 +169,18 @@ def test_a_password_arrives_as_it_is_whatever_it_holds(herd: Herd, password: str
     assert not planned(site)
 
 
+def test_a_relay_that_knows_our_address_gets_no_login(herd: Herd) -> None:
+    herd.people(HI)
+    herd.site(["220 hi", "250 relay", OK, OK, GO, OK, BYE])
+    relay = {"provider": "smtp", "host": "127.0.0.1", "port": herd.scripts["office"].port}
+    site = herd.site(relays={"office": relay})
+    _, verdict = walked(site)
+    (row,) = herd.cow.rows("relayhosts")
+    assert (row["username"], row["password"], str(row["id"])) == ("", "", herd.assigned())
+    assert "relay.login-map office" not in {c.name for c in verdict}
+    assert not planned(site)
+
+
 def test_a_password_that_mailcow_would_cut_is_refused(herd: Herd) -> None:
     herd.people(HI)
     herd.password = " outer blanks "

@@ -73,6 +73,12 @@ def test_mail_without_a_sender_takes_the_first_way_that_is_proved(seen: Checklis
     assert null_way(site("office"), seen, HARBOUR) == way
 
 
+def test_mailcow_has_no_other_way_than_directly() -> None:
+    mail = {"server": "mailcow", "url": "https://mail.lantern.example", "api_key": "env:COW_KEY"}
+    adopted = make(relays=RELAYS, domains__0__relay="office", mail=mail)
+    assert null_way(adopted, proofs("dropped", office=TAKEN), "direct") == "direct"
+
+
 def test_a_relay_that_could_not_be_asked_keeps_what_it_has() -> None:
     assert null_way(site("office"), proofs("dropped", office=SILENT), OFFICE) == "office"
     assert null_way(site("office"), proofs("dropped", office=REFUSED), OFFICE) == "postmaster"
