@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from dataclasses import replace
 
 import pytest
 from sites import make
 
 from runbooklib.host import Answer
 from runbooklib.params import Site
+from runbooklib.results import Check, Status
 from runbooklib.servers.postfix import doors, dovecot, layout, state
-from runbooklib.servers.postfix.state import Listener, State
+from runbooklib.servers.postfix.state import FileFact, Listener, State
 
 DEBIANS = """compatibility_level = 3.9
 mydestination = $myhostname, mail.lantern.example, localhost
@@ -112,6 +114,65 @@ def test_a_sealed_file_is_known_by_its_digest_alone() -> None:
         0o600,
         "",
     )
+
+
+WHOLE = State(
+    packages=dict.fromkeys(state.PACKAGES, "1"),
+    parameters={"smtpd_forbid_bare_newline": "yes"},
+    mailboxes=frozenset({"hi@lantern.example"}),
+    listeners=tuple(Listener("*", port, "master") for port in (25, 143, 465, 587, 993)),
+    running=frozenset({"master", "dovecot", "opendmarc"}),
+    enabled=frozenset({"postfix", "dovecot", "opendmarc"}),
+    files={layout.MARK: FileFact("0", 0o644, "root:root", layout.MARKED)},
+)
+
+
+def without(names: frozenset[str], name: str) -> frozenset[str]:
+    return names - {name}
+
+
+@pytest.mark.parametrize(
+    ("have", "red"),
+    [
+        (WHOLE, set()),
+        (replace(WHOLE, packages={"postfix": "3"}), {"server.packages"}),
+        (replace(WHOLE, enabled=without(WHOLE.enabled, "postfix")), {"server.boot postfix"}),
+        (replace(WHOLE, parameters={}), {"server.bare-newline"}),
+        (replace(WHOLE, parameters={"smtpd_forbid_bare_newline": "no"}), {"server.bare-newline"}),
+        (replace(WHOLE, mailboxes=frozenset()), {"server.mailboxes"}),
+    ],
+)
+def test_what_the_facts_prove_turns_red(have: State, red: set[str]) -> None:
+    assert {row.name for row in doors._standing(site(), have) if row.blocks} == red
+
+
+def test_what_postfix_complains_of_is_a_word_of_warning() -> None:
+    have = replace(WHOLE, complaints=("postconf: warning: unused parameter: smtpd_tls_auht_only=yes",))
+    (row,) = [r for r in doors._standing(site(), have) if r.name == "server.complaints"]
+    assert (row.status, "auht" in row.observed) == (Status.WARN, True)
+
+
+@pytest.mark.parametrize(
+    ("have", "missing"),
+    [
+        (WHOLE, []),
+        (replace(WHOLE, running=frozenset({"master", "opendmarc"})), ["dovecot"]),
+        (replace(WHOLE, listeners=WHOLE.listeners[1:]), ["port 25"]),
+        (replace(WHOLE, listeners=(Listener("127.0.0.1", 25, "master"), *WHOLE.listeners[1:])), ["port 25"]),
+        (State(parameters={"virtual_mailbox_domains": "x"}), ["port 25", "port 587", "postfix"]),
+    ],
+)
+def test_what_is_not_there_yet(have: State, missing: list[str]) -> None:
+    assert doors._missing(have) == missing
+
+
+@pytest.mark.parametrize(
+    ("status", "answer", "became"),
+    [(Status.FAIL, "250 2.1.0 Ok", Status.WARN), (Status.PASS, "552 5.3.4 too big", Status.PASS)],
+)
+def test_another_limit_on_a_server_of_other_hands_deserves_a_word(status: Status, answer: str, became: Status) -> None:
+    row = doors._their_size(site(), Check("server.size", status, "552", answer))
+    assert row.status is became
 
 
 @pytest.mark.parametrize(
