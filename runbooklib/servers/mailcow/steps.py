@@ -38,8 +38,13 @@ class OnRow(Step):
             raise NothingDoneError(f"mailcow has no transport {next_hop(self.relay)} for that user")
         return found
 
+
+@dataclass(frozen=True)
+class RowWrite(OnRow):
+    """A call about that row."""
+
     def write(self, row: str) -> Write:
-        """The call for that row, and what has to be found afterwards."""
+        """The call, and what has to be found afterwards."""
         raise NotImplementedError
 
     def do(self, mailcow: Api) -> None:
@@ -47,7 +52,7 @@ class OnRow(Step):
 
 
 @dataclass(frozen=True)
-class LoginStored(OnRow):
+class LoginStored(RowWrite):
     """The row's login and whether it is active, by edit, which stores what it is given."""
 
     def write(self, row: str) -> Write:
@@ -58,7 +63,7 @@ class LoginStored(OnRow):
 
 
 @dataclass(frozen=True)
-class Assigned(OnRow):
+class Assigned(RowWrite):
     """A domain's mail leaves by the row from now on."""
 
     domain: str = field(kw_only=True)
