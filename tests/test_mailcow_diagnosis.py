@@ -190,6 +190,28 @@ def test_a_key_that_is_not_taken_is_sent_once(herd: Herd, change: str, cause: st
     assert herd.cow.asked("GET", "/api/v1/get/") == asked + 1
 
 
+def test_a_certificate_of_an_unknown_ca_stops_the_key(herd: Herd) -> None:
+    asked = herd.cow.asked("GET", "/api/v1/get/")
+    mail = {"server": "mailcow", "url": herd.cow.url, "api_key": "env:COW_KEY"}
+    assert names(herd.found(cowsites.site(herd.cow, mail=mail))) == {"diagnosis.api-untrusted"}
+    assert herd.cow.asked("GET", "/api/v1/get/") == asked
+
+
+@pytest.mark.parametrize(
+    ("conf", "told"),
+    [
+        ("WATCHDOG_NOTIFY_EMAIL=me@stranger.example\nWATCHDOG_NOTIFY_WEBHOOK=\n", ("me@stranger.example", False)),
+        (
+            'WATCHDOG_NOTIFY_EMAIL="me@x.example"\nWATCHDOG_NOTIFY_WEBHOOK=https://x.example/secret',
+            ("me@x.example", True),
+        ),
+        ("#WATCHDOG_NOTIFY_EMAIL=me@stranger.example\nUSE_WATCHDOG=y\n", ("", False)),
+    ],
+)
+def test_whom_the_watchdog_tells(conf: str, told: tuple[str, bool]) -> None:
+    assert mailcow.notified(conf) == told
+
+
 def test_an_answer_without_content(herd: Herd) -> None:
     herd.cow.script(status=200, body="")
     assert names(herd.found()) == {"diagnosis.api-empty"}

@@ -96,9 +96,14 @@ def _over_ssh(site: Site) -> Iterator[tuple[str, Probe]]:
 def watchdog(site: Site) -> dict[str, Any]:
     """To whom mailcow's watchdog writes, whether it calls a webhook, and whether port 25 lets such mail out."""
     server = host.connect(site)
-    told = dict(WATCHDOG.findall(server.read(f"{site.mail.directory}/mailcow.conf") or ""))
-    email, hook = told.get("WATCHDOG_NOTIFY_EMAIL", ""), bool(told.get("WATCHDOG_NOTIFY_WEBHOOK"))
+    email, hook = notified(server.read(f"{site.mail.directory}/mailcow.conf") or "")
     return {"email": email, "webhook": hook, "port 25": _port_25(site, server, email) if email else "not tried"}
+
+
+def notified(conf: str) -> tuple[str, bool]:
+    """To whom mailcow.conf lets the watchdog write, and whether it calls a webhook, whose address is a secret."""
+    told = dict(WATCHDOG.findall(conf))
+    return told.get("WATCHDOG_NOTIFY_EMAIL", ""), bool(told.get("WATCHDOG_NOTIFY_WEBHOOK"))
 
 
 def _port_25(site: Site, server: host.Host, recipient: str) -> str:
