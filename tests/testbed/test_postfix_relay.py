@@ -16,6 +16,7 @@ from rehearsed import Rehearsed
 from runbooklib import params, servers
 from runbooklib.params import Site
 from runbooklib.results import Checklist, UnsafePlanError
+from runbooklib.servers.postfix import ring
 from runbooklib.testbed import snapshots, world
 
 PARAMS = Path(__file__).parents[2] / "params" / "rehearsal-postfix.yaml"
@@ -162,3 +163,40 @@ def test_lines_for_single_mailboxes_are_found_in_tables_of_every_kind(testbed: R
     with pytest.raises(UnsafePlanError):
         servers.apply(site(), plan, apply=True)
     assert testbed.ssh(SUMS) == sums
+
+
+THEIRS = """install -d -o opendkim -g opendkim /etc/opendkim /srv/keys; rm -f /etc/opendkim/*Table
+openssl genpkey -algorithm RSA -out /srv/keys/club.pem 2>/dev/null; chmod 600 /srv/keys/club.pem
+chown opendkim /srv/keys/club.pem
+echo 'club harbour-club.example:club:/srv/keys/club.pem' >/etc/opendkim/KeyTable
+printf '# the club\\n*@harbour-club.example club\\n' >/etc/opendkim/SigningTable
+cat >/etc/opendkim.conf <<.
+Mode sv
+Syslog yes
+SyslogSuccess yes
+UserID opendkim
+PidFile /run/opendkim/opendkim.pid
+Socket inet:8891@127.0.0.1
+KeyTable refile:/etc/opendkim/KeyTable
+SigningTable refile:/etc/opendkim/SigningTable
+.
+postconf -e smtpd_milters=inet:localhost:8891 'non_smtpd_milters=$smtpd_milters'; postfix reload 2>&1
+service opendkim restart >/dev/null 2>&1 </dev/null"""
+KAY = "kay@harbour-club.example"
+
+
+def test_an_opendkim_of_others_gets_our_key_beside_theirs_and_no_second_signer(testbed: Rehearsed) -> None:
+    postfixes.place(testbed, "handmade")
+    testbed.ssh(THEIRS)
+    sums, conf = testbed.ssh(SUMS), testbed.ssh("cat /etc/opendkim.conf")
+    have = servers.observe(site())
+    done = servers.apply(site(), servers.plan_keys(site(), have, None), apply=True)
+    assert [c.target for c in done.done if "main.cf" in c.target] == []
+    found = ring.observe(site(), servers.observe(site()))
+    assert found.signing == {"harbour-club.example": "club", "lantern.example": "mail"}
+    assert not servers.plan_keys(site(), servers.observe(site()), None)
+    assert (testbed.ssh(SUMS), testbed.ssh("cat /etc/opendkim.conf")) == (sums, conf)
+    assert testbed.ssh("head -n 2 /etc/opendkim/SigningTable") == "# the club\n*@harbour-club.example club\n"
+    testbed.ssh(f": >{LOG}; printf 'From: {KAY}\\n\\n.\\n' | sendmail -f {KAY} root")
+    signed = "DKIM-Signature field added (s=club"
+    testbed.ssh(f"for i in $(seq 50); do grep -q '{signed}' {LOG} && exit; sleep 0.2; done; exit 1")
