@@ -167,12 +167,22 @@ def test_what_is_not_there_yet(have: State, missing: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "answer", "became"),
-    [(Status.FAIL, "250 2.1.0 Ok", Status.WARN), (Status.PASS, "552 5.3.4 too big", Status.PASS)],
+    ("row", "networks", "became"),
+    [
+        (Check("server.size", Status.FAIL, "552", "250 2.1.0 Ok"), (), Status.WARN),
+        (Check("server.size", Status.PASS, "552", "552 5.3.4 too big"), (), Status.PASS),
+        (Check("server.rcpt.mailbox a@b", Status.FAIL, "250", "554 5.7.1 Relay access denied"), (), Status.FAIL),
+        (Check("server.rcpt.mailbox a@b", Status.FAIL, "250", "450 4.2.0 Greylisted"), (), Status.UNKNOWN),
+        (Check("server.rcpt.mailbox a@b", Status.PASS, "250", "250 2.1.5 Ok"), (), Status.PASS),
+        (Check("server.rcpt.mailbox a@b", Status.PASS, "250", "250 2.1.5 Ok"), ("198.51.100.0/24",), Status.UNKNOWN),
+        (Check("server.rcpt.made-up a@b", Status.FAIL, "550", "250 2.1.5 Ok"), ("198.51.100.0/24",), Status.UNKNOWN),
+    ],
 )
-def test_another_limit_on_a_server_of_other_hands_deserves_a_word(status: Status, answer: str, became: Status) -> None:
-    row = doors._their_size(site(), Check("server.size", status, "552", answer))
-    assert row.status is became
+def test_what_an_answer_of_a_server_of_other_hands_proves(
+    row: Check, networks: tuple[str, ...], became: Status
+) -> None:
+    have = State(address="198.51.100.7", networks=networks)
+    assert doors._theirs(site(), row, have).status is became
 
 
 @pytest.mark.parametrize(

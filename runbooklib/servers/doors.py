@@ -17,6 +17,7 @@ from runbooklib.places import locate
 from runbooklib.results import Check, Status, judged, passed
 from runbooklib.servers.recipients import POSTSCREEN_SECONDS, asked, judge, replies
 
+LOOPBACK = "127.0.0.1"
 PORTS = (25, 143, 465, 587, 993)
 Mode = Literal["starttls", "implicit"]
 
@@ -102,21 +103,21 @@ def _first_certificate(pem: str) -> str:
     return pem[pem.index("-----BEGIN CERTIFICATE-----") : pem.index(end) + len(end)] + "\n"
 
 
-def recipients(site: Site, fixes: Mapping[str, str], usual: str) -> list[Check]:
+def recipients(site: Site, fixes: Mapping[str, str], usual: str, address: str = LOOPBACK) -> list[Check]:
     """What port 25 answers to a size, and to RCPT TO mailboxes, aliases, catch-all, refused and foreign; none sent."""
     questions = asked(site)
     try:
-        size, answers = _ask(site, [address for _, address, _ in questions])
+        size, answers = _ask(site, [recipient for _, recipient, _ in questions], address)
     except (EndpointError, smtplib.SMTPException, OSError) as error:
         fix = "look at the mail log for what refused the connection"
         return [Check("server.recipients", Status.UNKNOWN, "an SMTP dialogue on port 25", str(error), fix)]
     return [too_large(site, size), *judge(questions, answers, fixes, usual)]
 
 
-def _ask(site: Site, addresses: Iterable[str]) -> tuple[str, dict[str, str]]:
+def _ask(site: Site, addresses: Iterable[str], address: str) -> tuple[str, dict[str, str]]:
     """The answers to a message larger than the limit, only announced, and to each recipient."""
     where, patience = Endpoint(site.server.hostname, 25, "none", None), POSTSCREEN_SECONDS
-    client = endpoint.smtp(where, host.connect(site).dial, "127.0.0.1", patience, "[127.0.0.1]")
+    client = endpoint.smtp(where, host.connect(site).dial, address, patience, "[127.0.0.1]")
     try:
         size = endpoint.reply(*client.mail("", [f"SIZE={site.mail.message_size_limit + 1}"]))
         client.rset()

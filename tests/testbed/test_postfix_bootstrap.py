@@ -15,8 +15,8 @@ from rehearsed import Rehearsed, message
 
 from runbooklib import host, params, servers
 from runbooklib.params import Site
-from runbooklib.results import Plan, Status
-from runbooklib.servers.postfix import bootstrap, state
+from runbooklib.results import Outcome, Plan, Status
+from runbooklib.servers.postfix import bootstrap, doors, state
 from runbooklib.servers.postfix.editing import Content, Part, RefusedError, parameter, service, together
 from runbooklib.testbed import snapshots, world
 
@@ -76,10 +76,12 @@ def test_a_change_leaves_all_else_as_it_stands_and_goes_back_to_the_byte(
     have = servers.observe(site)
     assert have.kind.startswith("serves already")
     assert not bootstrap.plan(site, have)
+    if name == "rspamd":
+        _what_is_missing_is_said(site)
     sums, before, was = testbed.ssh(SUMS), settings(testbed), texts(testbed)
     rows = edits(have)
     ours = {part.name for part in rows if hasattr(part, "name")}
-    host.carry_out(host.connect(site), Plan("edit", together(1, rows, HERE)))
+    host.apply(site, Plan("edit", together(1, rows, HERE)), apply=True)
     assert changed(before, settings(testbed)) == ours
     now, words = texts(testbed), {name.partition("/")[0] for name in ours}
     for old, new in zip(was, now, strict=True):
@@ -87,6 +89,16 @@ def test_a_change_leaves_all_else_as_it_stands_and_goes_back_to_the_byte(
     testbed.ssh(f"sh {HERE}/before/undo")
     assert testbed.ssh(SUMS) == sums
     assert testbed.ssh(f"cat {HERE}/senders 2>&1 || true").endswith("No such file or directory\n")
+
+
+def _what_is_missing_is_said(site: Site) -> None:
+    """Rows for the mailboxes of params that this server does not answer, and what its administrator may do."""
+    rows = servers.verify(site, Outcome(Plan("")), wait=5)
+    assert rows["server.ready"].status is Status.PASS
+    missing = rows["server.rcpt.mailbox hi@lantern.example"]
+    assert missing.status is Status.FAIL
+    assert "make the mailbox where this server keeps them (virtual_mailbox_maps = lmdb:" in missing.fix
+    assert rows["server.signer"].observed == "rspamd"
 
 
 @pytest.mark.parametrize(
@@ -129,14 +141,26 @@ def test_a_host_with_dovecot_2_3_is_set_up_from_bare_and_a_second_plan_is_empty(
     again = servers.observe(site)
     assert (again.dovecot, again.marked, list(servers.plan(site, again))) == ((2, 3), True, [])
     _delivers(testbed)
+    _turns_red(testbed, site)
     assert testbed.state.mailboxes["hi"] not in testbed.ssh(f"cat {HERE}/* /var/log/mail.log 2>/dev/null; ps ax")
+
+
+def _turns_red(testbed: Rehearsed, site: Site) -> None:
+    """Passwords in clear and a relay for everybody are seen, and planned back."""
+    testbed.ssh("postconf -e smtpd_tls_auth_only=no mynetworks=0.0.0.0/0 smtpd_sasl_auth_enable=yes")
+    testbed.ssh("postconf -P submission/inet/smtpd_tls_security_level=may && postfix reload 2>/dev/null; sleep 1")
+    have = state.observe(site)
+    red = {c.name.partition(" ")[0] for c in (*doors.logins(site, have), *doors.recipients(site, have)) if c.blocks}
+    assert red == {"server.login.25", "server.login.587", "server.rcpt.open-relay"}
+    back = [c.target for c in servers.plan(site, have)]
+    assert back[1:] == ["main.cf: mynetworks", "main.cf: smtpd_tls_auth_only", "master.cf: submission/inet"]
 
 
 def _delivers(testbed: Rehearsed) -> None:
     """A message to an address that only the catch-all takes arrives by LMTP and is read over IMAPS."""
     server, password = testbed.state.server, testbed.state.mailboxes["hi"]
     with smtplib.SMTP(server.ipv4, 25, timeout=20) as client:
-        client.send_message(message("friend@stranger.example", "made-up@lantern.example", "to the catch-all"))
+        client.send_message(message("guest@unpublished.example", "made-up@lantern.example", "to the catch-all"))
     subject = 'SUBJECT "to the catch-all"'
     testbed.ssh(
         f"for i in $(seq 50); do doveadm search -u hi@lantern.example {subject} | grep -q . && exit; sleep 0.2; done"

@@ -170,8 +170,12 @@ def _login(site: Site, port: int, have: State) -> Check:
 
 def recipients(site: Site, have: State) -> list[Check]:
     """The answers of port 25, with what to do on this kind of host about a wrong one."""
-    rows = [row for row in doors.recipients(site, *fixes(site, have)) if not row.name.startswith(OPEN_RELAY)]
-    return [*(rows if have.fresh else [_their_size(site, row) for row in rows]), _open_relay(site, have)]
+    # A server of other hands takes any recipient from its own loopback; ours refuses unknown ones there, too, and
+    # asks no block list about it.
+    address = doors.LOOPBACK if have.fresh else have.address
+    rows = doors.recipients(site, *fixes(site, have), address)
+    told = rows if have.fresh else [_theirs(site, row, have) for row in rows]
+    return [*(row for row in told if not row.name.startswith(OPEN_RELAY)), _open_relay(site, have)]
 
 
 def _open_relay(site: Site, have: State) -> Check:
@@ -203,12 +207,19 @@ def _network(text: str) -> IPv4Network | IPv6Network | None:
         return None
 
 
-def _their_size(site: Site, row: Check) -> Check:
-    """The limit of a server of other hands is its administrator's: another one only deserves a word."""
-    if row.name != "server.size" or row.status is not Status.FAIL:
-        return row
-    fix = f"set message_size_limit = {site.mail.message_size_limit} in main.cf, or mail.message_size_limit in params"
-    return replace(row, status=Status.WARN, fix=fix)
+def _theirs(site: Site, row: Check, have: State) -> Check:
+    """What an answer of a server of other hands proves: its limit is its own, a deferral or a trusted asker nothing."""
+    if row.name == "server.size" and row.status is Status.FAIL:
+        fix = (
+            f"set message_size_limit = {site.mail.message_size_limit} in main.cf, or mail.message_size_limit in params"
+        )
+        return replace(row, status=Status.WARN, fix=fix)
+    if row.name.startswith("server.rcpt") and row.observed.startswith("4"):
+        return replace(row, status=Status.UNKNOWN, fix="it defers strangers (greylisting?): ask again in ten minutes")
+    if row.name.startswith("server.rcpt") and row.observed.startswith("2") and trusted(have.address, have.networks):
+        said = f"{row.observed}: but {have.address}, where this was asked from, is in mynetworks"
+        return replace(row, status=Status.UNKNOWN, observed=said, fix="send it a message from outside", advisory=True)
+    return row
 
 
 def fixes(site: Site, have: State) -> tuple[dict[str, str], str]:
