@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -15,9 +14,10 @@ from runbooklib.host import Answer
 from runbooklib.params import Site
 from runbooklib.records.texts import TagError
 from runbooklib.results import Shown, Table
-from runbooklib.servers import engine, retired
+from runbooklib.servers import engine, files, retired
 from runbooklib.servers.docker_mailserver import layout
 from runbooklib.servers.engine import Engine
+from runbooklib.servers.files import FileFact
 from runbooklib.servers.opendkim import Tables
 from runbooklib.servers.retired import Retired
 
@@ -41,16 +41,6 @@ SEALED = (layout.CERTIFICATE, layout.KEY, layout.LOGINS, layout.RELAY_CA)
 SIEVE = "config/*.sieve mail-data/*/*/home/.dovecot.sieve mail-data/*/*/home/sieve/*.sieve"
 REDIRECT = re.compile(r'\bredirect\b[^;"]*"([^"\s]+@[^"\s]+)"', re.IGNORECASE)  # RFC 5228 4.2
 FOLDERS = ("config", "certs", "mail-data", "mail-state", "mail-logs")
-
-
-@dataclass(frozen=True)
-class FileFact:
-    """A file on the server: its text where it holds no secret, else only its digest."""
-
-    digest: str
-    mode: int
-    owner: str
-    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -147,8 +137,7 @@ def _commands(site: Site) -> dict[str, str]:
         "live tables": f"docker exec {name} sh -c 'cd /etc/opendkim && cat KeyTable && echo -- && cat SigningTable'",
     }
     for relative in (*TEXTS, *SEALED):
-        show = f"base64 -w0 {here}/{relative}" if relative in TEXTS else "true"
-        commands[f"file {relative}"] = f"stat -c '%a %U:%G' {here}/{relative} && sha256sum <{here}/{relative} && {show}"
+        commands[f"file {relative}"] = files.question(f"{here}/{relative}", text=relative in TEXTS)
     return commands
 
 
@@ -159,7 +148,7 @@ def parse(facts: Mapping[str, Answer]) -> State:
     live = _digests(facts["live"].out if "live" in facts else "")
     return State(
         engine=engine.parse(facts),
-        files={r: f for r in (*TEXTS, *SEALED) if (f := _file(lines.get(f"file {r}", [])))},
+        files={r: f for r in (*TEXTS, *SEALED) if (f := files.answered(lines.get(f"file {r}", [])))},
         folders=frozenset(lines.get("folders", [])),
         container=container(facts.get("container")),
         image="image" in facts and facts["image"].ok,
@@ -178,14 +167,6 @@ def _signing(text: str, held: Iterable[tuple[str, str]]) -> dict[str, str]:
     tables, own = Tables(keys, rows), set(held)
     signers = {domain: tables.signer(domain) for domain, _ in own}
     return {domain: selector for domain, selector in signers.items() if (domain, selector) in own}
-
-
-def _file(lines: list[str]) -> FileFact | None:
-    if len(lines) < 2:  # noqa: PLR2004 - mode and owner, digest
-        return None
-    mode, owner = lines[0].split()
-    text = base64.b64decode(lines[2]).decode(errors="replace") if len(lines) > 2 else ""  # noqa: PLR2004
-    return FileFact(lines[1].split()[0], int(mode, 8), owner, text)
 
 
 def container(answer: Answer | None) -> Container | None:

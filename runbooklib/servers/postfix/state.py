@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +12,8 @@ from runbooklib import host
 from runbooklib.host import Answer, os_release
 from runbooklib.params import Site
 from runbooklib.results import Shown, Table
-from runbooklib.servers import retired
+from runbooklib.servers import files, retired
+from runbooklib.servers.files import FileFact
 from runbooklib.servers.postfix import checking, dovecot, layout
 from runbooklib.servers.retired import Retired
 
@@ -70,16 +70,6 @@ SIGNERS = {
     "amavis": re.compile(r"amavis|:10024\b|:10026\b"),
     "dkimpy-milter": re.compile(r"dkimpy|:8892\b"),
 }
-
-
-@dataclass(frozen=True)
-class FileFact:
-    """A file on the server: its text where it holds no secret, else only its digest."""
-
-    digest: str
-    mode: int
-    owner: str
-    text: str | None = None
 
 
 @dataclass(frozen=True)
@@ -234,9 +224,7 @@ def _commands(site: Site) -> dict[str, str]:
         "redirects": f'for f in {sieve}; do test -f "$f" && grep -h redirect "$f"; done; true',
     }
     for name in (*TEXTS, *SEALED):
-        where = path(site, name)
-        show = f"base64 -w0 {where}" if name in TEXTS else "true"
-        commands[f"file {name}"] = f"stat -c '%a %U:%G' {where} && sha256sum <{where} && {show}"
+        commands[f"file {name}"] = files.question(path(site, name), text=name in TEXTS)
     return commands
 
 
@@ -263,7 +251,7 @@ def parse(site: Site, facts: Mapping[str, Answer]) -> State:
         local=frozenset(re.split(r"[\s,]+", told.get("local", ""))) & {d.name for d in site.domains},
         dovecot=dovecot.version_of(told.get("dovecot", "")),
         passdb=passdbs(told.get("doveconf", "")),
-        files={name: found for name in (*TEXTS, *SEALED) if (found := _file(lines.get(f"file {name}", [])))},
+        files={name: found for name in (*TEXTS, *SEALED) if (found := files.answered(lines.get(f"file {name}", [])))},
         mailboxes=frozenset(filter(None, lines.get("mailboxes", []))),
         listeners=tuple(Listener(a, int(p), who) for a, p, who in LISTENING.findall(told.get("listeners", ""))),
         running=frozenset(line.strip() for line in lines.get("running", [])),
@@ -302,11 +290,3 @@ def passdbs(text: str) -> frozenset[str]:
     return frozenset(
         old or new for new, old in re.findall(r"^passdb (?:(\S+) )?\{(?:[^}]*?\bdriver = (\S+))?", text, re.MULTILINE)
     )
-
-
-def _file(lines: list[str]) -> FileFact | None:
-    if len(lines) < 2:  # noqa: PLR2004 - mode and owner, digest
-        return None
-    mode, owner = lines[0].split()
-    text = base64.b64decode(lines[2]).decode(errors="replace") if len(lines) > 2 else ""  # noqa: PLR2004
-    return FileFact(lines[1].split()[0], int(mode, 8), owner, text)
