@@ -44,7 +44,9 @@ others: unit bare
 
 unit: .venv/installed
 	$(SAY) 'Unit tests'
-	$(BIN)/pytest -m 'not testbed and not kernels' -n 2 --dist worksteal
+	$(BIN)/pytest -m 'not testbed and not kernels and not mailcow' -n 2 --dist worksteal
+	$(SAY) 'mailcow: its double on loopback, or the real one that MAILCOW_URL names'
+	$(BIN)/pytest -m mailcow -rs
 	$(SAY) 'Tests with real kernels'
 	$(BIN)/pytest -m kernels -n 2 --dist worksteal
 

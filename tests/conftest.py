@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 settings.register_profile("noisy", deadline=None)  # a busy machine says nothing about the code
 settings.load_profile("noisy")
 
-# By folder: what needs Docker, and what starts real Jupyter kernels; all the rest are unit tests.
-MARKERS = {"testbed": "testbed", "fidelity": "testbed", "jupyterlab": "testbed", "kernels": "kernels"}
+# By folder: what needs Docker, what starts real Jupyter kernels, what asks a mailcow; all the rest are unit tests.
+MARKERS = {"testbed": "testbed", "fidelity": "testbed", "jupyterlab": "testbed"} | {
+    name: name for name in ("kernels", "mailcow")
+}
 TESTED: list[str] = []
 
 
