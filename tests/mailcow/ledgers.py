@@ -7,6 +7,7 @@ however they end, and then deletes what the ledger lists, by exact name, and not
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import subprocess
 import sys
@@ -41,9 +42,10 @@ class Ledger:
     path: Path
     run: str
 
-    def open(self, access: Access) -> None:
+    def open(self, access: Access, owner: int | None = None) -> None:
+        """Begins it; the owner is this process where no other is named."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(json.dumps({"url": access.url, "ca": access.ca, "run": self.run}) + "\n")
+        self.path.write_text(json.dumps({"url": access.url, "run": self.run, "owner": owner or os.getpid()}) + "\n")
 
     def note(self, kind: str, *names: str) -> None:
         """Before it is made. What does not carry the run's id is not made."""
@@ -106,11 +108,21 @@ def _delete(client: httpx.Client, route: str, items: list[str]) -> None:
 
 
 def left(folder: Path, access: Access) -> Iterator[Ledger]:
-    """Ledgers of earlier runs on the same mailcow that could not sweep."""
+    """Ledgers of earlier runs on the same mailcow that could not sweep; those of running ones are theirs."""
     for path in sorted(folder.glob("*.ledger")):
         head = json.loads(path.read_text().splitlines()[0])
-        if head["url"] == access.url:
+        if head["url"] == access.url and not _alive(head["owner"]):
             yield Ledger(path, head["run"])
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def watch(ledger: Ledger, access: Access) -> subprocess.Popen[bytes]:

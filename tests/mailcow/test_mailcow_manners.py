@@ -60,8 +60,8 @@ def everything(cow: cows.Cow) -> Everything:
 def run(cow: cows.Cow, folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """The tests as somebody runs them against a mailcow of their own."""
     environment = os.environ | {"MAILCOW_URL": cow.url, "MAILCOW_API_KEY": cow.key, "MAILCOW_CA": str(cow.ca)}
-    for name in ("MAILCOW_TEST_RELAY", "MAILCOW_TEST_RCPT", "MAILCOW_API_KEY_RO", "PYTEST_XDIST_TESTRUNUID"):
-        environment.pop(name, None)
+    for name in [n for n in environment if n.startswith(("MAILCOW_TEST_", "MAILCOW_API_KEY_RO", "PYTEST_XDIST_"))]:
+        del environment[name]
     argv = [sys.executable, "-m", "pytest", "-q", "-rs", "-p", "no:xdist", "-o", f"cache_dir={folder / 'cache'}"]
     argv += [f"--basetemp={folder / 'tmp'}", *arguments]
     pipe = subprocess.PIPE
@@ -100,17 +100,19 @@ def test_a_killed_run_is_cleaned_up_after(pasture: cows.Cow, tmp_path: Path) -> 
 
 def test_what_a_dead_machine_left_is_taken_away_by_the_next_run(cow: Herd, tmp_path: Path) -> None:
     """Its reaper died with it; the ledger is still there."""
-    run, other = "rdeadbeef", Ledger(tmp_path / "other.ledger", "rother")
-    dead = Ledger(tmp_path / f"{run}.ledger", run)
-    dead.open(cow.access)
+    run, gone = "rdeadbeef", subprocess.Popen(["true"])
+    gone.wait()
+    dead, other, beside = (Ledger(tmp_path / f"{name}.ledger", name) for name in (run, "rother", "rbeside"))
+    dead.open(cow.access, gone.pid)
     dead.note("domain", f"{run}-left.example")
     assert "success" in cow.ask("POST", "/api/v1/add/domain", json={"domain": f"{run}-left.example"}).text
-    other.open(Access("https://another.example", "key"))
+    other.open(Access("https://another.example", "key"), gone.pid)
+    beside.open(cow.access)
     for ledger in left(tmp_path, cow.access):
         ledger.sweep(cow.access)
     assert cow.get(f"domain/{run}-left.example") == {}
     assert cow.get(f"dkim/{run}-left.example") == {}
-    assert [path.name for path in tmp_path.glob("*.ledger")] == ["other.ledger"]
+    assert sorted(path.stem for path in tmp_path.glob("*.ledger")) == ["rbeside", "rother"]
 
 
 def test_nothing_is_noted_that_does_not_carry_the_runs_id(cow: Herd) -> None:

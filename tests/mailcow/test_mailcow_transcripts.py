@@ -15,7 +15,7 @@ from replay import CASES, Replay
 NUMBERED = 139
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # a worker may come to this file more than once
 def replayed(cow: Herd, tmp_path_factory: pytest.TempPathFactory) -> Replay:
     """All of them, once, in their order."""
     relays = sinks.running(f"relayuser-{cow.run}", tmp_path_factory.mktemp("sinks"))
