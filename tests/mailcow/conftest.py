@@ -1,4 +1,9 @@
-"""The mailcow of this session, watched over so that what is made there is gone afterwards."""
+"""The mailcow of this session, watched over so that what is made there is gone afterwards.
+
+The double, unless the environment names a real one: MAILCOW_URL and MAILCOW_API_KEY (read and write), and where they
+apply MAILCOW_CA (PEM of a private CA), MAILCOW_API_KEY_RO, MAILCOW_TEST_RELAY (smtp://user:password@host:port) and
+MAILCOW_TEST_RCPT, who may get one message.
+"""
 
 from __future__ import annotations
 
