@@ -44,11 +44,11 @@ others: unit bare
 
 unit: .venv/installed
 	$(SAY) 'Unit tests'
-	$(BIN)/pytest -m 'not testbed and not kernels and not mailcow' -n 2 --dist worksteal
+	$(BIN)/pytest tests/test_*.py -m 'not mailcow' -n 2 --dist worksteal
 	$(SAY) 'mailcow: its double on loopback, or the real one that MAILCOW_URL names'
-	$(BIN)/pytest -m mailcow -rs
+	$(BIN)/pytest tests/mailcow tests/test_mailcow_*.py -n 2 --dist loadfile -rs
 	$(SAY) 'Tests with real kernels'
-	$(BIN)/pytest -m kernels -n 2 --dist worksteal
+	$(BIN)/pytest tests/kernels -n 2 --dist worksteal
 
 bare: images unit
 	$(SAY) 'What the mail server image does, the notebooks in JupyterLab, the testbed itself'

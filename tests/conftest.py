@@ -26,6 +26,7 @@ settings.load_profile("noisy")
 MARKERS = {"testbed": "testbed", "fidelity": "testbed", "jupyterlab": "testbed"} | {
     name: name for name in ("kernels", "mailcow")
 }
+ASKING = "test_mailcow_"  # so begin the files of tests that ask the double only
 TESTED: list[str] = []
 
 
@@ -54,6 +55,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder = item.path.relative_to(here).parts[0]
         if folder in MARKERS:
             item.add_marker(MARKERS[folder])
+        elif folder.startswith(ASKING):
+            item.add_marker("mailcow")
         if "rehearsal" in getattr(item, "fixturenames", ()):
             item.add_marker("deployed")
 

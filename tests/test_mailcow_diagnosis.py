@@ -133,6 +133,16 @@ def test_its_own_failure_modes_are_named(herd: Herd, cause: str) -> None:
     assert names(herd.found()) == {f"diagnosis.{cause}"}
 
 
+def test_a_domain_that_is_not_made_yet_explains_a_login_that_is_not_either(herd: Herd) -> None:
+    herd.cow.store.run("DELETE FROM domain")
+    seen = herd.evidence()
+    refused = Fact({"state": "login", "said": "535 5.7.8 authentication failed"})
+    found = diagnose(Evidence(seen.site, {**seen.facts, "relay office": refused}), apply=False)
+    assert names(found) == set()
+    assert found["diagnosis.domain-missing"].status is Status.PENDING
+    assert "explains: relay-login" in found["diagnosis.domain-missing"].observed
+
+
 def test_a_password_with_a_colon_that_the_api_escaped(herd: Herd, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OFFICE_SMTP", "office:secret")
     herd.relayhost(hostname=HOP, password="office:secret")

@@ -16,7 +16,7 @@ MAILCOW_RULES = (
         needs=("api",),
         match=cow.api("absent"),
         fix="run stage 01",
-        explains=("port", "tls", "disk", "watchdog"),
+        explains=("port", "tls", "disk", "watchdog", "relay"),
         mended_by=BOOTSTRAP,
     ),
     Rule(
@@ -67,7 +67,7 @@ MAILCOW_RULES = (
         needs=("domains",),
         match=cow.missing_domain,
         fix="run stage 01",
-        explains=("routes", "keys"),
+        explains=("routes", "keys", "relay"),  # the login may be one that stage 02 has yet to have made
         mended_by=BOOTSTRAP,
     ),
     Rule(
