@@ -1,0 +1,193 @@
+"""The whole path once on each other mail server: shown, applied, and applied again with nothing left to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import rehearsal
+from rehearsal import DEPLOYED, Ran
+from rehearsed import Rehearsed
+
+from runbooklib import diagnosis, params, probes
+from runbooklib.params import Site
+from runbooklib.results import Status
+from runbooklib.testbed import snapshots, world
+
+PARAMS = Path(__file__).parents[2] / "params"
+# Everything a run could touch on a host: files, settings, packages, and when each daemon was started.
+FINGERPRINT = """
+find /etc -type f -not -name '*.lock' -printf '%p %m %u:%g %T@ ' -exec sha256sum {} \\; 2>/dev/null | sort
+postconf -n; dpkg-query -W -f '${Package} ${Version}\\n'
+ps -eo comm,lstart | grep -E '^(master|dovecot|opendkim) '
+"""
+# Every row of mailcow's database, dates and all, but what it logs of the calls themselves.
+ROWS = """python3 -c '
+import sqlite3
+for line in sqlite3.connect("/var/lib/mailcow/mailcow.db").iterdump():
+    if "log" not in line[:20] and "sqlite_sequence" not in line: print(line)'"""
+
+
+QUIET = ">/dev/null 2>&1 </dev/null"
+MAIN, KEPT = "/etc/postfix/main.cf", "/root/kept"
+ALIASES, LMTP = "/etc/postfix/runbook/aliases", "/var/spool/postfix/private/dovecot-lmtp"
+BREAKS = {  # what breaks plain Postfix, and what mends it
+    "service-down": (f"service dovecot stop {QUIET}", f"service dovecot start {QUIET}"),
+    "lmtp-down": (f"mv {LMTP} {KEPT}", f"mv {KEPT} {LMTP}"),
+    "table-missing": (f"mv {ALIASES} {KEPT}", f"mv {KEPT} {ALIASES}"),
+    "configuration-broken": (f"cp -p {MAIN} {KEPT}; echo message_size_limit = many >>{MAIN}", f"mv {KEPT} {MAIN}"),
+}
+
+
+@dataclass(frozen=True)
+class Walked:
+    """The runs in their order, and what stood after each applied one."""
+
+    shown: Ran
+    applied: Ran
+    again: Ran
+    settled: str
+    settled_again: str
+
+
+@pytest.fixture(scope="module")
+def zones(testbed: Rehearsed) -> Iterator[Rehearsed]:
+    """The testbed with its zones and providers as on the first day; put back after all tests of this file."""
+    before, known = snapshots.published(testbed.root), snapshots.accounts(testbed.root)
+    snapshots.reset_zone(testbed.root)
+    snapshots.reset_accounts(testbed.root)
+    snapshots.reset_mail(testbed.root)
+    yield testbed
+    snapshots.reset_zone(testbed.root, before)
+    snapshots.reset_accounts(testbed.root, known)
+
+
+def walk(testbed: Rehearsed, runs: Path, name: str, fingerprint: str, host: str) -> Walked:
+    def settled() -> str:
+        status, out = testbed.inside(host, "sh", "-c", fingerprint)
+        assert status == 0, out
+        return out
+
+    file = PARAMS / f"rehearsal-{name}.yaml"
+    shown = rehearsal.run(testbed, runs, params=file)
+    applied = rehearsal.run(testbed, runs, "--apply", params=file)
+    after = settled()
+    again = rehearsal.run(testbed, runs, "--apply", params=file)
+    return Walked(shown, applied, again, after, settled())
+
+
+@pytest.fixture(scope="module")
+def postfix(zones: Rehearsed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walked]:
+    """On the bare server, without any container of ours."""
+    snapshots.reset(zones.root)
+    yield walk(zones, tmp_path_factory.mktemp("postfix"), "postfix", FINGERPRINT, "server")
+    try:
+        snapshots.reset(zones.root, DEPLOYED)
+    except snapshots.SnapshotError:  # nobody deployed a mail server on it
+        snapshots.reset(zones.root)
+
+
+@pytest.fixture(scope="module")
+def mailcow(postfix: Walked, zones: Rehearsed, tmp_path_factory: pytest.TempPathFactory) -> Walked:
+    """On the testbed's mailcow, which is reached by its API alone; after the other, which leaves its zone alone."""
+    assert postfix.applied.status == 0, postfix.applied.output
+    return walk(zones, tmp_path_factory.mktemp("mailcow"), "mailcow", ROWS, "mailcow")
+
+
+@pytest.fixture(params=["postfix", "mailcow"])
+def walked(request: pytest.FixtureRequest) -> Walked:
+    found: Walked = request.getfixturevalue(request.param)
+    return found
+
+
+def rows(ran: Ran) -> dict[str, dict[str, str]]:
+    """The rows of the last walks, by name."""
+    return {check["name"]: check for walk in ran.last.values() for check in walk["checks"]}
+
+
+def test_shown_only_it_ends_pending_with_a_plan(walked: Walked) -> None:
+    assert walked.shown.status == 0, walked.shown.output
+    assert walked.shown.checks["status"] in {"pending", "unknown"}
+    planned = [change for stage in walked.shown.checks["stages"] for change in stage["changes"]]
+    assert planned
+    assert not [change for change in planned if change["applied"]]
+
+
+def test_applied_it_ends_without_a_gate_and_mail_goes_both_ways(walked: Walked) -> None:
+    assert walked.applied.status == 0, walked.applied.output
+    found = rows(walked.applied)
+    assert not [name for name, row in found.items() if row["status"] in {"fail", "pending"}]
+    for way in ("outbound", "inbound", "catch-all", "refused"):
+        arrived = [
+            row["status"]
+            for name, row in found.items()
+            if name.startswith((f"delivery.arrived {way}", f"delivery.{way}"))
+        ]
+        assert set(arrived) <= {"pass"}, way
+
+
+def test_only_what_an_api_cannot_tell_is_unknown(postfix: Walked, mailcow: Walked) -> None:
+    assert not [name for name, row in rows(postfix.applied).items() if row["status"] == "unknown"]
+    assert {name for name, row in rows(mailcow.applied).items() if row["status"] == "unknown"} == {
+        "server.public-ipv4",
+        "relay.direct-25",
+        "evidence.machine",
+        "send.webmail harbour.example",
+        "send.webmail pier.example",
+    }
+
+
+def test_every_outgoing_message_took_its_relay_and_was_signed(walked: Walked) -> None:
+    found = rows(walked.applied)
+    relayed = {
+        name: row["status"] for name, row in found.items() if name.startswith(("delivery.relayed ", "delivery.path "))
+    }
+    assert relayed
+    assert set(relayed.values()) == {"pass"}
+    assert {row["status"] for name, row in found.items() if name.startswith("delivery.dmarc ")} == {"pass"}
+
+
+def test_a_second_run_changes_nothing(walked: Walked) -> None:
+    assert walked.again.status == 0, walked.again.output
+    assert not [change for stage in walked.again.checks["stages"] for change in stage["changes"]]
+    assert walked.settled_again == walked.settled
+
+
+def test_the_report_names_the_server(postfix: Walked, mailcow: Walked) -> None:
+    for walked, words in ((postfix, "Postfix 3."), (mailcow, "mailcow 2026-07a")):
+        assert words in (walked.applied.folder / "report.html").read_text()
+
+
+@pytest.fixture
+def site(postfix: Walked, zones: Rehearsed, monkeypatch: pytest.MonkeyPatch) -> Site:
+    """The site on plain Postfix as its runs left it."""
+    assert postfix.again.status == 0, postfix.again.output
+    monkeypatch.setenv("RUNBOOK_TESTBED", str(world.folder_of(zones.root)))
+    return params.load(PARAMS / "rehearsal-postfix.yaml")
+
+
+def failing(site: Site) -> list[str]:
+    """The causes of trouble that are found."""
+    found = diagnosis.diagnose(probes.gather(site))
+    return [check.name for check in found if check.status is Status.FAIL]
+
+
+def test_nothing_on_plain_postfix_is_unseen_or_wrong(site: Site) -> None:
+    seen = probes.gather(site)
+    assert [name for name, fact in seen.facts.items() if fact.unseen] == []
+    assert seen["services"]["postfix"] == seen["services"]["dovecot"] == "RUNNING"
+    assert seen["sockets"]["lmtp unix:private/dovecot-lmtp"]
+    assert (seen["configuration"], seen["tables"], seen["resolver"]) == ([], [], "NOERROR")
+    assert failing(site) == []
+
+
+@pytest.mark.parametrize("cause", BREAKS)
+def test_what_breaks_plain_postfix_is_named_alone(zones: Rehearsed, site: Site, cause: str) -> None:
+    breaks, mends = BREAKS[cause]
+    zones.ssh(breaks)
+    try:
+        assert failing(site) == [f"diagnosis.{cause}"]
+    finally:
+        zones.ssh(mends)
