@@ -4,7 +4,7 @@
 # make bench      measures ours against the peers and prints the tables
 
 .DELETE_ON_ERROR:
-.PHONY: rehearse test check images deployed others unit bare notebook bench
+.PHONY: rehearse test check images deployed servers others unit bare notebook bench
 
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
 BIN := .venv/bin
@@ -19,12 +19,15 @@ rehearse: .venv/installed
 	$(SAY) 'Every stage against it, applied'
 	$(BIN)/runbook run params/rehearsal.yaml --apply
 
-# Two lanes side by side, as most of the tests in containers wait: those of a deployed server, and all others.
+# Three lanes side by side, as most of the tests in containers wait; each has a testbed of its own.
 test: check images
-	$(SAY) 'Beside the tests of a deployed server run all others; what those said comes at the end'
-	+@log=$$(mktemp); $(MAKE) --no-print-directory others >$$log 2>&1 & others=$$!; \
-	$(MAKE) --no-print-directory deployed; status=$$?; \
-	wait $$others || status=$$?; cat $$log; rm $$log; exit $$status
+	$(SAY) 'Beside the tests of a deployed server run those of the other servers, and all others; their words come at the end'
+	+@logs=$$(mktemp -d); status=0; \
+	$(MAKE) --no-print-directory others >$$logs/others 2>&1 & others=$$!; \
+	$(MAKE) --no-print-directory servers >$$logs/servers 2>&1 & servers=$$!; \
+	$(MAKE) --no-print-directory deployed || status=$$?; \
+	wait $$servers || status=$$?; wait $$others || status=$$?; \
+	cat $$logs/servers $$logs/others; rm -r $$logs; exit $$status
 
 check: .venv/installed
 	$(SAY) 'Ruff and mypy'
@@ -40,6 +43,10 @@ deployed: images
 	$(SAY) 'Tests of a deployed server: the rehearsals, bad days, switches'
 	$(BIN)/pytest -m deployed -v
 
+servers: images
+	$(SAY) 'mailcow and plain Postfix in containers: whole runs, hand-made hosts, breaks'
+	$(BIN)/pytest tests/testbed -m 'servers and not deployed' -v
+
 others: unit bare
 
 unit: .venv/installed
@@ -52,7 +59,7 @@ unit: .venv/installed
 
 bare: images unit
 	$(SAY) 'What the mail server image does, the notebooks in JupyterLab, the testbed itself'
-	$(BIN)/pytest -m 'testbed and not deployed' -v
+	$(BIN)/pytest -m 'testbed and not deployed and not servers' -v
 
 # Kernels talk over IPC: sockets in a folder that only this user can enter and that goes with JupyterLab.
 notebook: .venv/installed

@@ -27,6 +27,7 @@ MARKERS = {"testbed": "testbed", "fidelity": "testbed", "jupyterlab": "testbed"}
     name: name for name in ("kernels", "mailcow")
 }
 ASKING = "test_mailcow_"  # so begin the files of tests that ask the double only
+SERVERS = (ASKING, "test_postfix_", "test_other_servers")  # those in containers of the other two mail servers
 TESTED: list[str] = []
 
 
@@ -57,6 +58,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(MARKERS[folder])
         elif folder.startswith(ASKING):
             item.add_marker("mailcow")
+        if folder == "testbed" and item.path.name.startswith(SERVERS):
+            item.add_marker("servers")
         if "rehearsal" in getattr(item, "fixturenames", ()):
             item.add_marker("deployed")
 
