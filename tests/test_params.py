@@ -25,7 +25,10 @@ def problems(site: Any) -> dict[str, str]:
     return dict(refused.value.problems)
 
 
-@pytest.mark.parametrize("name", ["example-resend.yaml", "example-mxroute.yaml"])
+EXAMPLES = sorted(path.name for path in (ROOT / "params").glob("example-*.yaml"))
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_the_examples_are_in_order_and_shown_whole(name: str) -> None:
     site = load(ROOT / "params" / name)
     told = str(site.summary())
