@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from runbooklib.params.fields import Directory, ImageName, OwnUrl, Reference, Text, matching, refuse
 from runbooklib.params.model import Model
@@ -21,8 +28,8 @@ DEFAULTS: dict[object, dict[str, Any]] = {
     POSTFIX: {"directory": "/etc/postfix/runbook", "tls": {}},
 }
 REPOSITORY = "https://github.com/mailcow/mailcow-dockerized"
-# Beside server, directory and tls, which all have.
-OWN = {
+EVERY = {"server", "directory", "tls"}
+OWN = {  # beside those
     DOCKER_MAILSERVER: {"image", "filter", "message_size_limit"},
     MAILCOW: {"url", "api_key", "tag", "repository"},
     POSTFIX: {"filter", "message_size_limit"},
@@ -90,7 +97,7 @@ class Mail(Model):
 
     @model_validator(mode="after")
     def _fitting(self) -> Self:
-        others = type(self).model_fields.keys() - OWN[self.server] - {"server", "directory", "tls"}
+        others = type(self).model_fields.keys() - OWN[self.server] - EVERY
         foreign = sorted(n for n in others if getattr(self, n) != type(self).model_fields[n].default)
         if foreign:
             raise refuse("server", f"{', '.join(foreign)}: not for server: {self.server}")
@@ -103,6 +110,12 @@ class Mail(Model):
         if self.server == POSTFIX and self.filter == "spamassassin":
             raise refuse("filter", "server: postfix knows the filters none and dnsbl")
         return self
+
+    @model_serializer(mode="wrap")
+    def _told(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What this server is asked for, and nothing of the others."""
+        told: dict[str, Any] = whole(self)
+        return {name: value for name, value in told.items() if name in OWN[self.server] | EVERY}
 
     @property
     def over_ssh(self) -> bool:

@@ -403,7 +403,7 @@ class Site(Model):
     def summary(self, *sections: str) -> Table:
         """What this run believes; secrets show as references."""
         told = self.model_dump(mode="json", exclude_none=True)
-        rows = [(path, value) for s in sections or tuple(told) for path, value in _leaves(s, told[s])]
+        rows = [(path, value) for s in sections or tuple(told) for path, value in _leaves(s, told[s]) if value]
         return Table(f"site {self.name}", ("param", "value"), tuple(rows))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from rehearsal import PUT_BACK, Rehearsal, rehearse
+from rehearsal import DEPLOYED, PUT_BACK, Rehearsal, rehearse
 from rehearsed import Rehearsed
 
 from runbooklib.testbed import snapshots, world
@@ -22,6 +22,17 @@ def clean(testbed: Rehearsed) -> Iterator[Rehearsed]:
     yield testbed
     snapshots.reset_zone(testbed.root, before)
     snapshots.reset_accounts(testbed.root, known)
+
+
+@pytest.fixture(scope="module")
+def bare(testbed: Rehearsed) -> Iterator[Rehearsed]:
+    """The session's testbed, its server as it was rented for a whole file of tests; put back afterwards."""
+    snapshots.reset(testbed.root)
+    yield testbed
+    try:
+        snapshots.reset(testbed.root, DEPLOYED)
+    except snapshots.SnapshotError:  # nobody deployed a mail server on it
+        snapshots.reset(testbed.root)
 
 
 @pytest.fixture

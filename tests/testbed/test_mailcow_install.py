@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from rehearsal import DEPLOYED
 from rehearsed import Rehearsed
 
 from runbooklib import host, params, servers
 from runbooklib.params import Site
 from runbooklib.results import GateError, Status
-from runbooklib.testbed import snapshots, world
+from runbooklib.testbed import world
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "mailcow"
 FOLDER, REPOSITORY, TAG, KEY = "/opt/mailcow-dockerized", "/srv/mailcow", "2026-07a", "A1B2C3-D4E5F6-A1B2C3-D4E5F6"
@@ -24,21 +22,10 @@ git config user.name x; git config user.email x@y.example; git config user.signi
 git add -A; git commit -qm one; git tag {TAG}; echo later >later.txt; git add -A; git commit -qm two; git tag 2026-09"""
 
 
-@pytest.fixture(autouse=True)
-def _bare(testbed: Rehearsed) -> Iterator[None]:
-    """A bare server, put back for the tests that follow."""
-    snapshots.reset(testbed.root)
-    yield
-    try:
-        snapshots.reset(testbed.root, DEPLOYED)
-    except snapshots.SnapshotError:  # nobody deployed a mail server on it
-        snapshots.reset(testbed.root)
-
-
 @pytest.fixture
-def site(testbed: Rehearsed, monkeypatch: pytest.MonkeyPatch) -> Site:
+def site(bare: Rehearsed, monkeypatch: pytest.MonkeyPatch) -> Site:
     """A mailcow that is to be installed on the server, from a repository that lies there."""
-    monkeypatch.setenv("RUNBOOK_TESTBED", str(world.folder_of(testbed.root)))
+    monkeypatch.setenv("RUNBOOK_TESTBED", str(world.folder_of(bare.root)))
     monkeypatch.setenv("COW_KEY", KEY)
     given = yaml.safe_load((Path(__file__).parents[2] / "params" / "rehearsal.yaml").read_text())["site"]
     mail = {"server": "mailcow", "url": "https://mail.lantern.example", "api_key": "env:COW_KEY", "tag": TAG}

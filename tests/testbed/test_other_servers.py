@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import rehearsal
-from rehearsal import DEPLOYED, Ran
+from rehearsal import Ran
 from rehearsed import Rehearsed
 
 from runbooklib import diagnosis, params, probes
@@ -53,15 +53,15 @@ class Walked:
 
 
 @pytest.fixture(scope="module")
-def zones(testbed: Rehearsed) -> Iterator[Rehearsed]:
-    """The testbed with its zones and providers as on the first day; put back after all tests of this file."""
-    before, known = snapshots.published(testbed.root), snapshots.accounts(testbed.root)
-    snapshots.reset_zone(testbed.root)
-    snapshots.reset_accounts(testbed.root)
-    snapshots.reset_mail(testbed.root)
-    yield testbed
-    snapshots.reset_zone(testbed.root, before)
-    snapshots.reset_accounts(testbed.root, known)
+def zones(bare: Rehearsed) -> Iterator[Rehearsed]:
+    """The bare testbed with its zones and providers as on the first day; put back after all tests of this file."""
+    before, known = snapshots.published(bare.root), snapshots.accounts(bare.root)
+    snapshots.reset_zone(bare.root)
+    snapshots.reset_accounts(bare.root)
+    snapshots.reset_mail(bare.root)
+    yield bare
+    snapshots.reset_zone(bare.root, before)
+    snapshots.reset_accounts(bare.root, known)
 
 
 def walk(testbed: Rehearsed, runs: Path, name: str, fingerprint: str, host: str) -> Walked:
@@ -79,14 +79,9 @@ def walk(testbed: Rehearsed, runs: Path, name: str, fingerprint: str, host: str)
 
 
 @pytest.fixture(scope="module")
-def postfix(zones: Rehearsed, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Walked]:
+def postfix(zones: Rehearsed, tmp_path_factory: pytest.TempPathFactory) -> Walked:
     """On the bare server, without any container of ours."""
-    snapshots.reset(zones.root)
-    yield walk(zones, tmp_path_factory.mktemp("postfix"), "postfix", FINGERPRINT, "server")
-    try:
-        snapshots.reset(zones.root, DEPLOYED)
-    except snapshots.SnapshotError:  # nobody deployed a mail server on it
-        snapshots.reset(zones.root)
+    return walk(zones, tmp_path_factory.mktemp("postfix"), "postfix", FINGERPRINT, "server")
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import imaplib
 import smtplib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import postfixes
 import pytest
 from postfixes import NAMES, SUMS, changed, settings, without
-from rehearsal import DEPLOYED
 from rehearsed import Rehearsed, message
 
 from runbooklib import host, params, servers
@@ -26,15 +25,9 @@ SiteOf = Callable[[], Site]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _bare(testbed: Rehearsed) -> Iterator[None]:
-    """A server with Postfix, of which every test makes its own; put back for those that follow."""
-    snapshots.reset(testbed.root)
-    postfixes.install(testbed)
-    yield
-    try:
-        snapshots.reset(testbed.root, DEPLOYED)
-    except snapshots.SnapshotError:  # nobody deployed a mail server on it
-        snapshots.reset(testbed.root)
+def _installed(bare: Rehearsed) -> None:
+    """A server with Postfix, of which every test makes its own."""
+    postfixes.install(bare)
 
 
 @pytest.fixture

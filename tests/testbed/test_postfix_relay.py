@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from runbooklib import params, servers
 from runbooklib.params import Site
 from runbooklib.results import Checklist, UnsafePlanError
 from runbooklib.servers.postfix import ring
-from runbooklib.testbed import snapshots, world
+from runbooklib.testbed import world
 
 PARAMS = Path(__file__).parents[2] / "params" / "rehearsal-postfix.yaml"
 HERE = "/etc/postfix/runbook"
@@ -48,13 +47,10 @@ OTHERS = {
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _bare(testbed: Rehearsed) -> Iterator[None]:
-    """A server with Postfix, of which every test makes its own; bare again for those that follow."""
-    snapshots.reset(testbed.root)
-    testbed.ssh(MORE)
-    postfixes.install(testbed)
-    yield
-    snapshots.reset(testbed.root)
+def _installed(bare: Rehearsed) -> None:
+    """A server with Postfix, of which every test makes its own."""
+    bare.ssh(MORE)
+    postfixes.install(bare)
 
 
 @pytest.fixture(autouse=True)
