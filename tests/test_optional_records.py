@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
 import sites
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from scripts import Authority, Script
 
 from runbooklib import records, zone
 from runbooklib.params import ParamsError, Site
 from runbooklib.records import RecordChange
 from runbooklib.results import Checklist, Outcome, Plan, Status
+from runbooklib.servers import dane
 
+END = b"-----END PRIVATE KEY-----\n"
 AUTHORITY, RESOLVER = "192.0.2.1", "192.0.2.53"
 HEAD = "@ 3600 SOA ns1.lantern.example. h.lantern.example. 7 3600 600 86400 300\nmail 300 A 203.0.113.10\n"
 ALL = ["autodiscover", "autoconfig", "srv"]
@@ -123,3 +130,51 @@ def test_pages_that_only_mailcow_has_are_not_promised_by_others() -> None:
     with pytest.raises(ParamsError, match="autoconfig lead to pages that only mailcow has"):
         site("autoconfig", mail=mail)
     assert site("srv", mail=mail).dns.optional == ("srv",)
+
+
+# the key of the certificate, pinned
+
+KEY, NEXT = "3 1 1 " + "ab" * 32, "3 1 1 " + "cd" * 32
+PIN = records.Wanted("_25._tcp.mail.lantern.example", "TLSA", (KEY,), 3600, "", "", "", advisory=True)
+
+
+def pinned(text: str) -> tuple[Plan, Checklist]:
+    here, text = site("tlsa"), HEAD + text
+    wire = zone.Literal({AUTHORITY: {"lantern.example": text}, RESOLVER: {"lantern.example": text}}, {RESOLVER})
+    want = records.Desired((PIN,))
+    seen = zone.observe(here, want, wire=wire)
+    plan = records.diff(want, seen)
+    return plan, records.verify(want, seen, plan)
+
+
+def test_a_pin_is_added_beside_the_one_of_a_certificate_to_come() -> None:
+    for standing in ("", f"_25._tcp.mail 300 TLSA {NEXT}\n"):
+        (change,), checks = pinned(standing)
+        assert isinstance(change, RecordChange)
+        assert change.added == (KEY,)
+        assert checks["dns.tlsa _25._tcp.mail.lantern.example"].status is Status.PENDING
+    plan, checks = pinned(f"_25._tcp.mail 300 TLSA {NEXT}\n_25._tcp.mail 300 TLSA {KEY.upper()}\n")
+    assert not plan
+    assert checks["dns.tlsa _25._tcp.mail.lantern.example"].status is Status.PASS
+
+
+def test_the_pin_is_the_key_of_the_certificate_that_verifies(tmp_path: Path) -> None:
+    ca = Authority(tmp_path)
+    with Script(["* hello"], ca.serving("mail.lantern.example"), implicit=True) as server:
+        mail = MAILCOW | {"tls": {"ca": ca.pem}}
+        (found,) = dane.wanted(site("tlsa", mail=mail, server__ipv4="127.0.0.1"), server.port)
+        (other,) = dane.wanted(site("tlsa", server__ipv4="127.0.0.1"), server.port)
+    served = x509.load_pem_x509_certificate((tmp_path / "mail.lantern.example.30.pem").read_bytes().partition(END)[2])
+    assert found.values == (f"3 1 1 {dane.digest(served.public_bytes(Encoding.DER))}",)
+    assert (found.name, found.advisory) == ("_25._tcp.mail.lantern.example", True)
+    assert (other.values, other.known_after) == ((), "01-bootstrap")
+    assert dane.wanted(site()) == ()
+
+
+def test_the_digest_is_the_one_openssl_makes(tmp_path: Path) -> None:
+    Authority(tmp_path).serving("mail.lantern.example")
+    pem = tmp_path / "mail.lantern.example.30.pem"
+    script = f"openssl x509 -in {pem} -pubkey -noout | openssl pkey -pubin -outform DER | sha256sum"
+    said = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True).stdout.split()[0]
+    served = x509.load_pem_x509_certificate(pem.read_bytes().partition(END)[2])
+    assert dane.digest(served.public_bytes(Encoding.DER)) == said

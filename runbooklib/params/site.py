@@ -219,7 +219,8 @@ class Dns(Model):
     rfc2136: Rfc2136 | None = None
     resolvers: tuple[IP, ...] = ("9.9.9.9", "1.1.1.1", "8.8.8.8")
     authoritative: tuple[IP, ...] = ()
-    optional: tuple[Literal["autodiscover", "autoconfig", "srv"], ...] = ()  # by what mail programs set themselves up
+    # Records that mail passes without: what mail programs look for, and the pin of the server's certificate.
+    optional: tuple[Literal["autodiscover", "autoconfig", "srv", "tlsa"], ...] = ()
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
@@ -334,7 +335,7 @@ class Site(Model):
         pages = sorted({"autodiscover", "autoconfig"} & set(self.dns.optional))
         if server != MAILCOW and pages:
             said.append(
-                f"dns.optional: {', '.join(pages)} lead to pages that only mailcow has; srv is for every server"
+                f"dns.optional: {', '.join(pages)} lead to pages that only mailcow has; srv and tlsa are for all"
             )
         full = [address for address, mailbox in self.mailboxes.items() if mailbox.quota]
         if server == POSTFIX and full:

@@ -11,7 +11,8 @@ from runbooklib.records.unwanted import Unwanted
 from runbooklib.records.wanted import Desired, Wanted
 from runbooklib.results import Change, Plan
 
-STEPS = ("address", "mx", "spf", "dkim", "dmarc", "ownership", "alias", "service")  # a name before what points at it
+# A name before what points at it.
+STEPS = ("address", "mx", "spf", "dkim", "dmarc", "ownership", "alias", "service", "tlsa")
 
 
 @dataclass(frozen=True)

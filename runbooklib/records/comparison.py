@@ -245,6 +245,16 @@ def _service(wanted: Wanted, answer: Answer) -> Comparison:
     return Comparison(Status.WARN, answer.shown, fix=fix)
 
 
+def _pinned(wanted: Wanted, answer: Answer) -> Comparison:
+    """Ours beside whatever else is pinned: the key of a certificate to come must stand there early (RFC 7671 8.1)."""
+    if set(wanted.values) <= set(answer.values):
+        return _ok(answer.shown)
+    if not answer.values:
+        return _missing(wanted, answer)
+    said = f"{answer.shown}, and not the key that is shown: where the zone is signed, senders that validate keep mail"
+    return replace(_missing(wanted, answer), said=said)
+
+
 RULES = {
     "address": _address,
     "mx": _mx,
@@ -254,4 +264,5 @@ RULES = {
     "ownership": _ownership,
     "ptr": _reverse,
     "service": _service,
+    "tlsa": _pinned,
 }

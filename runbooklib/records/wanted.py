@@ -14,6 +14,15 @@ from runbooklib.results import Shown, Table
 
 TTL = 3600  # seconds; what a new rrset gets
 WIDEST = 100  # characters of a value in a verdict
+KINDS = {
+    "A": "address",
+    "AAAA": "address",
+    "MX": "mx",
+    "PTR": "ptr",
+    "CNAME": "alias",
+    "SRV": "service",
+    "TLSA": "tlsa",
+}
 
 
 @dataclass(frozen=True)
@@ -32,15 +41,14 @@ class Wanted:
 
     @property
     def kind(self) -> str:
-        """The word of the field for it: address, mx, spf, dkim, dmarc, ownership, ptr, alias or service."""
+        """The word of the field for it: address, mx, spf, dkim, dmarc, ownership, ptr, alias, service or tlsa."""
         if "._domainkey." in self.name:
             return "dkim"
         if self.type == "TXT" and self.name.startswith("_"):  # RFC 8552: no mail comes from such a name
             return "dmarc" if self.name.startswith("_dmarc.") else "ownership"
         if self.type == "TXT":
             return "spf"
-        kinds = {"A": "address", "AAAA": "address", "MX": "mx", "PTR": "ptr", "CNAME": "alias", "SRV": "service"}
-        return kinds[self.type]
+        return KINDS[self.type]
 
     @property
     def check(self) -> str:

@@ -9,7 +9,7 @@ from runbooklib.host import Answer
 from runbooklib.params import DOCKER_MAILSERVER, MAILCOW, POSTFIX, Site
 from runbooklib.records import Desired, Observed, Unwanted
 from runbooklib.results import Checklist, Outcome, Plan, Status
-from runbooklib.servers import docker_mailserver, mailcow, postfix, retired
+from runbooklib.servers import dane, docker_mailserver, mailcow, postfix, retired
 from runbooklib.servers.retired import Retired
 from runbooklib.servers.standing import Standing
 
@@ -148,5 +148,10 @@ def verify_keys(site: Site, done: Outcome, seen: Observed | None = None, *, appl
 
 
 def records(site: Site) -> Desired:
-    """The records the server itself needs: the public halves of its keys, without values where none is made yet."""
+    """The public halves of the server's keys, as records; without values where none is made yet."""
     return _kind(site).records(site)
+
+
+def pins(site: Site) -> Desired:
+    """The key of the certificate it shows, as a TLSA record, where params ask for one."""
+    return Desired(dane.wanted(site))

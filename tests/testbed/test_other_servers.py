@@ -134,6 +134,13 @@ def test_only_what_an_api_cannot_tell_is_unknown(postfix: Walked, mailcow: Walke
     }
 
 
+def test_the_optional_records_are_published_and_seen(mailcow: Walked) -> None:
+    found = rows(mailcow.applied)
+    names = ["dns.tlsa _25._tcp.mail.harbour.example", "dns.alias autodiscover.pier.example"]
+    names += [f"dns.service {label}._tcp.harbour.example" for label in ("_autodiscover", "_imaps", "_submission")]
+    assert {name: found[name]["status"] for name in names} == dict.fromkeys(names, "pass")
+
+
 def test_every_outgoing_message_took_its_relay_and_was_signed(walked: Walked) -> None:
     found = rows(walked.applied)
     relayed = {
