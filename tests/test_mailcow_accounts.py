@@ -16,6 +16,7 @@ from runbooklib.results import GateError, Plan, Status, UnsafePlanError
 from runbooklib.servers.mailcow import aliases, bootstrap, domains, mailboxes
 from runbooklib.servers.mailcow.domains import Limits
 from runbooklib.servers.mailcow.state import Alias, Box, Hosted, State
+from runbooklib.servers.mailcow.writes import Write
 
 HI, SALES, ALL = "hi@lantern.example", "sales@lantern.example", "@lantern.example"
 MORE = [
@@ -175,6 +176,17 @@ def test_a_foreign_domain_is_listed_and_stays_as_it_is(cow: Cow) -> None:
     have = servers.observe(site(cow))
     assert "theirs.example" in str(have)
     assert "x@theirs.example" not in str(have)
+
+
+def test_nobody_elses_webmail_is_restarted(cow: Cow) -> None:
+    alone = next(c for c in planned(cow) if c.target.startswith("domain "))
+    client(cow).post("add/domain", {"domain": "theirs.example"})
+    shared = next(c for c in planned(cow) if c.target.startswith("domain "))
+    assert isinstance(alone, Write)
+    assert isinstance(shared, Write)
+    assert (alone.body["restart_sogo"], shared.body["restart_sogo"]) == (1, 0)  # type: ignore[call-overload]
+    assert alone.after.endswith("webmail restarts")
+    assert "docker compose restart sogo-mailcow" in shared.after
 
 
 def test_two_domains_that_share_a_mailcow_go_hand_in_hand(cow: Cow) -> None:

@@ -54,12 +54,13 @@ def needed(site: Site, domain: Domain, have: State) -> Limits:
 
 def changes(site: Site, have: State) -> Iterator[Change]:
     """The domains to make, and the limits to raise."""
+    others = set(have.domains) - {domain.name for domain in site.domains}
     for domain in site.domains:
         hosted, limits = have.domains.get(domain.name), needed(site, domain, have)
         if domain.name in have.alias_domains:
             continue  # refused below
         if hosted is None:
-            yield _made(domain, Limits().at_least(limits))
+            yield _made(domain, Limits().at_least(limits), alone=not others)
         elif (wider := standing(hosted).at_least(limits)) != standing(hosted):
             yield _raised(hosted, wider)
 
@@ -88,8 +89,11 @@ def _shown(domain: str, limits: Limits) -> dict[str, object]:
     }
 
 
-def _made(domain: Domain, limits: Limits) -> Write:
-    """With its DKIM key: mailcow makes one with every domain, with a selector of its own if it is told none."""
+def _made(domain: Domain, limits: Limits, *, alone: bool) -> Write:
+    """With its DKIM key: mailcow makes one with every domain, with a selector of its own if it is told none.
+
+    Webmail knows a new domain once it was restarted; where `alone` is false, others would be thrown out by that.
+    """
     body = _told(limits) | {
         "domain": domain.name,
         "defquota": min(NEW, limits.largest),
@@ -98,9 +102,10 @@ def _made(domain: Domain, limits: Limits) -> Write:
         "relay_all_recipients": 0,
         "key_size": domain.dkim.size,
         "dkim_selector": domain.dkim.selector,
-        "restart_sogo": 1,  # else webmail knows the domain only after its next restart
+        "restart_sogo": int(alone),
     }
-    after = f"made: {limits}; DKIM selector {domain.dkim.selector}, {domain.dkim.size} bits; webmail restarts"
+    after = f"made: {limits}; DKIM selector {domain.dkim.selector}, {domain.dkim.size} bits; "
+    after += "webmail restarts" if alone else "webmail knows it after `docker compose restart sogo-mailcow`"
     return Write(
         DOMAINS,
         f"domain {domain.name}",
