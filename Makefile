@@ -4,7 +4,7 @@
 # make bench      measures ours against the peers and prints the tables
 
 .DELETE_ON_ERROR:
-.PHONY: rehearse test check images deployed servers others unit bare notebook bench
+.PHONY: rehearse test check images deployed kernels servers unit bare notebook bench
 
 export PYDEVD_DISABLE_FILE_VALIDATION = 1
 BIN := .venv/bin
@@ -20,14 +20,14 @@ rehearse: .venv/installed
 	$(BIN)/runbook run params/rehearsal.yaml --apply
 
 # Three lanes side by side, as most of the tests in containers wait; each has a testbed of its own.
-test: check images
-	$(SAY) 'Beside the tests of a deployed server run those of the other servers, and all others; their words come at the end'
+test: images
+	$(SAY) 'Beside the tests of a deployed server run two more lanes; what those said comes at the end'
 	+@logs=$$(mktemp -d); status=0; \
-	$(MAKE) --no-print-directory others >$$logs/others 2>&1 & others=$$!; \
-	$(MAKE) --no-print-directory servers >$$logs/servers 2>&1 & servers=$$!; \
+	$(MAKE) --no-print-directory check unit bare >$$logs/unit 2>&1 & unit=$$!; \
+	$(MAKE) --no-print-directory kernels servers >$$logs/servers 2>&1 & servers=$$!; \
 	$(MAKE) --no-print-directory deployed || status=$$?; \
-	wait $$servers || status=$$?; wait $$others || status=$$?; \
-	cat $$logs/servers $$logs/others; rm -r $$logs; exit $$status
+	wait $$servers || status=$$?; wait $$unit || status=$$?; \
+	cat $$logs/servers $$logs/unit; rm -r $$logs; exit $$status
 
 check: .venv/installed
 	$(SAY) 'Ruff and mypy'
@@ -41,25 +41,25 @@ images: .venv/installed
 
 deployed: images
 	$(SAY) 'Tests of a deployed server: the rehearsals, bad days, switches'
-	$(BIN)/pytest -m deployed -v
+	$(BIN)/pytest tests/testbed -m deployed -v
+
+kernels: .venv/installed
+	$(SAY) 'Tests with real kernels'
+	$(BIN)/pytest tests/kernels -n 2 --dist worksteal
 
 servers: images
-	$(SAY) 'mailcow and plain Postfix in containers: whole runs, hand-made hosts, breaks'
-	$(BIN)/pytest tests/testbed -m 'servers and not deployed' -v
-
-others: unit bare
+	$(SAY) 'The notebooks in JupyterLab; mailcow and plain Postfix in containers: whole runs, hand-made hosts, breaks'
+	$(BIN)/pytest tests/jupyterlab tests/testbed -m '(servers or jupyterlab) and not deployed' -v
 
 unit: .venv/installed
 	$(SAY) 'Unit tests'
 	$(BIN)/pytest tests/test_*.py -m 'not mailcow' -n 2 --dist worksteal
 	$(SAY) 'mailcow: its double on loopback, or the real one that MAILCOW_URL names'
 	$(BIN)/pytest tests/mailcow tests/test_mailcow_*.py -n 2 --dist loadfile -rs
-	$(SAY) 'Tests with real kernels'
-	$(BIN)/pytest tests/kernels -n 2 --dist worksteal
 
-bare: images unit
-	$(SAY) 'What the mail server image does, the notebooks in JupyterLab, the testbed itself'
-	$(BIN)/pytest -m 'testbed and not deployed and not servers' -v
+bare: images
+	$(SAY) 'What the mail server image does, the testbed itself'
+	$(BIN)/pytest tests/fidelity tests/testbed -m 'not deployed and not servers' -v
 
 # Kernels talk over IPC: sockets in a folder that only this user can enter and that goes with JupyterLab.
 notebook: .venv/installed

@@ -58,6 +58,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(MARKERS[folder])
         elif folder.startswith(ASKING):
             item.add_marker("mailcow")
+        if folder == "jupyterlab":
+            item.add_marker("jupyterlab")
         if folder == "testbed" and item.path.name.startswith(SERVERS):
             item.add_marker("servers")
         if "rehearsal" in getattr(item, "fixturenames", ()):
