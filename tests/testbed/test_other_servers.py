@@ -31,7 +31,7 @@ for line in sqlite3.connect("/var/lib/mailcow/mailcow.db").iterdump():
 
 
 QUIET = ">/dev/null 2>&1 </dev/null"
-MAIN, KEPT = "/etc/postfix/main.cf", "/root/kept"
+MAIN, KEPT = "/etc/postfix/main.cf", "/srv/kept"
 ALIASES, LMTP = "/etc/postfix/runbook/aliases", "/var/spool/postfix/private/dovecot-lmtp"
 BREAKS = {  # what breaks plain Postfix, and what mends it
     "service-down": (f"service dovecot stop {QUIET}", f"service dovecot start {QUIET}"),
