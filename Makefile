@@ -19,12 +19,13 @@ rehearse: .venv/installed
 	$(SAY) 'Every stage against it, applied'
 	$(BIN)/runbook run params/rehearsal.yaml --apply
 
-# Three lanes side by side, as most of the tests in containers wait; each has a testbed of its own.
+# Three lanes side by side, as most of the tests in containers wait; each has a testbed of its own. What keeps the
+# processors busy comes last in its lane.
 test: images
 	$(SAY) 'Beside the tests of a deployed server run two more lanes; what those said comes at the end'
 	+@logs=$$(mktemp -d); status=0; \
-	$(MAKE) --no-print-directory check unit bare >$$logs/unit 2>&1 & unit=$$!; \
-	$(MAKE) --no-print-directory kernels servers >$$logs/servers 2>&1 & servers=$$!; \
+	$(MAKE) --no-print-directory check bare unit >$$logs/unit 2>&1 & unit=$$!; \
+	$(MAKE) --no-print-directory servers kernels >$$logs/servers 2>&1 & servers=$$!; \
 	$(MAKE) --no-print-directory deployed || status=$$?; \
 	wait $$servers || status=$$?; wait $$unit || status=$$?; \
 	cat $$logs/servers $$logs/unit; rm -r $$logs; exit $$status
