@@ -68,6 +68,8 @@ class Record:
     said: str = ""  # that error's message
     cell: str = ""  # the id of the cell it stopped in
     cells: tuple[str, ...] = ()  # the ids of its code cells, which reports link to
+    pictures: tuple[dict[str, str], ...] = ()  # title and SVG of each
+    files: tuple[str, ...] = ()  # what else the stage left in the run's folder
 
 
 def read(path: Path) -> Record:
@@ -84,7 +86,14 @@ def read(path: Path) -> Record:
     shown = [o["data"][MIME] for _, o in outputs if MIME in o.get("data", {})]
     stopped = next(((i, o["ename"], o["evalue"]) for i, o in outputs if o["output_type"] == "error"), ("", "", ""))
     return Record(
-        _checks(shown), _changes(shown), stopped[1], stopped[2], stopped[0], tuple(c.get("id", "") for c in cells)
+        _checks(shown),
+        _changes(shown),
+        stopped[1],
+        stopped[2],
+        stopped[0],
+        tuple(c.get("id", "") for c in cells),
+        _pictures(shown),
+        _files(shown),
     )
 
 
@@ -97,6 +106,18 @@ def _checks(shown: list[dict[str, Any]]) -> tuple[Check, ...]:
 def check(row: Mapping[str, Any]) -> Check:
     """The check that was written down as `row`."""
     return Check(**{**row, "status": Status(row["status"])})
+
+
+def _pictures(shown: list[dict[str, Any]]) -> tuple[dict[str, str], ...]:
+    """The pictures by title; one without anything to draw is none."""
+    drawn = [value for value in shown if value.get("kind") == "picture" and value["svg"]]
+    return tuple({each["title"]: {"title": each["title"], "svg": each["svg"]} for each in drawn}.values())
+
+
+def _files(shown: list[dict[str, Any]]) -> tuple[str, ...]:
+    """The names of files beside the notebook; a path elsewhere is none of the run's."""
+    named = [str(value["file"]) for value in shown if value.get("kind") == "file"]
+    return tuple(dict.fromkeys(name for name in named if name and Path(name).name == name))
 
 
 def _changes(shown: list[dict[str, Any]]) -> tuple[dict[str, Any], ...]:

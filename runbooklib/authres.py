@@ -1,19 +1,16 @@
-"""What a receiver says about authentication (RFC 8601), and what aligns with the author domain (RFC 9989).
+"""What a receiver says about authentication (RFC 8601): header text in, values out.
 
-Pure: header text in, values out; DNS comes in as a function. Nothing here raises on hostile input.
+Nothing here raises on hostile input.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-
-from runbooklib.records.texts import Policy, TagError, is_dmarc, tags
-
-Published = Callable[[str], "str | None"]  # the DMARC record at _dmarc.<name>, or None
+from dataclasses import dataclass, field, replace
 
 PAIR = re.compile(r'([A-Za-z0-9_.-]+)(?:\s*/\s*\d+)?\s*=\s*("(?:\\.|[^"\\])*"|[^\s;]+)')
+CLIENT = re.compile(r"(?:sender IP is|designates?|discourages use of) \[?([0-9A-Fa-f.:]+)")  # in SPF's comment
+NAMELESS = re.compile(r"\s*(?:spf|dkim|dmarc|arc|compauth)\s*=")
 
 
 @dataclass(frozen=True)
@@ -43,11 +40,26 @@ class Results:
 
 
 def parse(value: str) -> Results:
-    """An Authentication-Results value; what cannot be read is left out (RFC 8601 2.2)."""
+    """An Authentication-Results value; what cannot be read is left out (RFC 8601 2.2).
+
+    Exchange Online writes none of its own name: its first part is a method already.
+    """
     head, *infos = _split(uncommented(value))
+    if NAMELESS.match(head):
+        head, infos = "", [head, *infos]
     words = head.replace('"', " ").split()
     methods = (_method(info) for info in infos)
-    return Results(words[0].lower() if words else "", tuple(m for m in methods if m))
+    seen = CLIENT.search(value)
+    return Results(
+        words[0].lower() if words else "", tuple(_of_client(m, seen[1] if seen else "") for m in methods if m)
+    )
+
+
+def _of_client(method: Method, address: str) -> Method:
+    """An SPF result with the address it is about, which most receivers only say in a comment."""
+    if method.name != "spf" or not address or "smtp.client-ip" in method.properties:
+        return method
+    return replace(method, properties=method.properties | {"smtp.client-ip": address})
 
 
 def _method(info: str) -> Method | None:
@@ -102,72 +114,3 @@ def parse_received_spf(value: str) -> Method:
     words = plain.split()
     result = words[0].lower() if words else "none"
     return Method("spf", result, "", {named[k]: v for k, v in told.items() if k in named})
-
-
-def parse_policy(record: str) -> Policy | None:
-    """A DMARC record, or None when it is none or malformed, which is the same to receivers (RFC 9989 4.7)."""
-    try:
-        return Policy(tags(record)) if is_dmarc(record) else None
-    except TagError:
-        return None
-
-
-MOST_LABELS = 8  # RFC 9989 4.10: longer names are walked from their last seven labels
-
-
-def _walk(domain: str) -> list[str]:
-    labels = domain.split(".")
-    shorter = labels[1:] if len(labels) < MOST_LABELS else labels[-(MOST_LABELS - 1) :]
-    return [domain] + [".".join(shorter[i:]) for i in range(len(shorter))]
-
-
-def organizational(domain: str, published: Published) -> str:
-    """The organizational domain, by the DNS tree walk of RFC 9989 4.10."""
-    found = domain
-    for name in _walk(domain):
-        policy = parse_policy(published(name) or "")
-        if policy is None:
-            continue
-        public_suffix = policy.tags.get("psd", "u").lower()
-        if public_suffix == "n":
-            return name
-        if public_suffix == "y" and name != domain:
-            return _below(domain, name)
-        found = name
-    return found
-
-
-def _below(domain: str, suffix: str) -> str:
-    return ".".join(domain.split(".")[-(suffix.count(".") + 2) :])
-
-
-@dataclass(frozen=True)
-class Alignment:
-    """Which authenticated domains align with the author domain; DMARC passes when there is any."""
-
-    author: str
-    spf: str = ""  # the MAIL FROM domain that passed and aligns
-    dkim: tuple[str, ...] = ()  # the signing domains that passed and align
-
-    def __bool__(self) -> bool:
-        return bool(self.spf or self.dkim)
-
-    def __str__(self) -> str:
-        said = [f"SPF ({self.spf})"] * bool(self.spf) + [f"DKIM ({', '.join(self.dkim)})"] * bool(self.dkim)
-        return " and ".join(said) or "nothing"
-
-
-def align(author: str, spf: str, dkim: Iterable[str], published: Published) -> Alignment:
-    """What aligns with the author domain, of the MAIL FROM domain and signing domains that passed (RFC 9989 4.4)."""
-    walked = organizational(author, published)
-    policy = parse_policy(published(author) or "") or parse_policy(published(walked) or "") or Policy({})
-
-    def aligned(domain: str, tag: str) -> bool:
-        strict = policy.tags.get(tag) == "s"
-        return domain == author or (not strict and organizational(domain, published) == walked)
-
-    return Alignment(
-        author,
-        spf if spf and aligned(spf, "aspf") else "",
-        tuple(d for d in dict.fromkeys(dkim) if aligned(d, "adkim")),
-    )

@@ -22,7 +22,7 @@ SHORTEST = 6  # characters; a shorter value occurs by chance, so masking it woul
 LONG_LINE = 16  # characters; a line of a key that long is as good as the key
 ANSI = re.compile(r"\x1b\[[0-9;]*[mK]")
 
-_masks: dict[str, str] = {}
+_masks: dict[str, str] = {}  # one thread may learn while others mask: who goes through it takes a copy
 
 
 class CredentialError(RunbookError):
@@ -48,6 +48,11 @@ class Secret:
             raise CredentialError(f"{self.reference} holds {len(value)} characters; a secret has at least {SHORTEST}")
         learn(value, self.reference)
         return value
+
+
+@dataclass(frozen=True)
+class Token(Secret):
+    """A reference to an OAuth access token, which logs in by XOAUTH2 where a password would by PLAIN."""
 
 
 def _look_up(reference: str) -> str:
@@ -144,8 +149,9 @@ def mask(text: str) -> str:
 
 
 def _replace(text: str) -> str:
-    for form in sorted((form for form in _masks if form in text), key=len, reverse=True):
-        text = text.replace(form, _masks[form])
+    masks = _masks.copy()
+    for form in sorted((form for form in masks if form in text), key=len, reverse=True):
+        text = text.replace(form, masks[form])
     return text
 
 
@@ -162,4 +168,4 @@ def mask_tree(value: Any) -> Any:
 
 def leaks(data: bytes) -> list[str]:
     """The references whose value stands somewhere in `data`."""
-    return sorted({reference.strip("‹›") for form, reference in _masks.items() if form.encode() in data})
+    return sorted({reference.strip("‹›") for form, reference in _masks.copy().items() if form.encode() in data})

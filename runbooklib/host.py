@@ -23,13 +23,18 @@ from runbooklib.results import Change, Check, Checklist, Outcome, Plan, RunbookE
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # what it logs, our errors say in better words
 
 CONNECT_SECONDS = 10.0
-OPEN_CONNECT_FAILED = 2  # RFC 4254 5.1
-SESSIONS = 6  # side by side on one connection; sshd's MaxSessions allows 10 where nobody changed it
+OPEN_PROHIBITED, OPEN_CONNECT_FAILED = 1, 2  # RFC 4254 5.1
+DATA = bytes([94])  # SSH_MSG_CHANNEL_DATA (RFC 4254 9)
+MOST = 32 * 2**20  # octets of one command's output; a log that grew by a loop must not fill the memory here
+SESSIONS = 8  # side by side on one connection; sshd's MaxSessions allows 10 where nobody changed it
 MARK = "--runbook-fact--"
 # The length is compared before the rename: a connection that breaks half-way must not leave half a file in place.
 WRITE = """set -e; mkdir -p "$(dirname "$1")"; umask 077; t=$(mktemp "$1.XXXXXX"); trap 'rm -f "$t"' EXIT HUP INT TERM
 cat >"$t"; [ "$(wc -c <"$t")" -eq "$2" ] || { echo "short write" >&2; exit 74; }
 chmod "$3" "$t"; chown "$4" "$t"; mv -f "$t" "$1"; trap - EXIT"""
+# A command that ends while we still send to it ends the whole connection: our octets cross its CLOSE, and sshd hangs up
+# on whoever sends to a channel that is gone. So exactly as many are read as we send, and no EOF (RFC 4254 5.3) follows.
+FED = """n=$1; shift; head -c "$n" | { "$@"; s=$?; cat >/dev/null; exit "$s"; }"""
 
 
 class HostError(RunbookError):
@@ -66,6 +71,20 @@ class CommandError(HostError):
     check = "host.command"
 
 
+class LateError(CommandError):
+    """A command did not end in time; `heard` is what it had said by then."""
+
+    def __init__(self, message: str, heard: str) -> None:
+        super().__init__(message)
+        self.heard = heard
+
+
+class TooLongError(HostError):
+    """A command said more than is read; the rest was cut off, so that nobody takes a part for the whole."""
+
+    check = "host.command"
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a command said."""
@@ -85,6 +104,7 @@ class Host:
 
     client: paramiko.SSHClient
     prefix: tuple[str, ...] = ()
+    most: int = MOST
     sessions: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(SESSIONS))
 
     @property
@@ -103,40 +123,46 @@ class Host:
     ) -> Answer:
         """Runs one command.
 
-        Raises CommandError when it fails and `check` is set, and when it takes longer than `timeout` seconds.
+        Raises CommandError when it fails and `check` is set, LateError when it says nothing for `timeout` seconds and
+        does not end; TooLongError when it says more than `most` octets.
         """
-        command = shlex.join([*self.prefix, "env", "LC_ALL=C", *argv])
+        out = bytearray()
         try:
             data = stdin.encode() if isinstance(stdin, str) else stdin or b""
-            status, out, err = self._exchange(command, data, timeout)
+            status, err = self._exchange(argv, data, timeout, out)
         except TimeoutError:
-            raise CommandError(f"`{_short(argv)}` did not end within {timeout:.0f} s") from None
+            late = f"`{_short(argv)}` did not end within {timeout:.0f} s"
+            raise LateError(late, out.decode(errors="replace")) from None
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise UnreachableError(f"the SSH connection broke during `{_short(argv)}`: {error}") from None
-        answer = Answer(status, out, err)
+        answer = Answer(status, out.decode(errors="replace"), err.decode(errors="replace"))
         if check and not answer.ok:
             said = (answer.err or answer.out).strip()[-2000:]
             raise CommandError(f"`{_short(argv)}` ended with status {answer.status}: {said}")
         return answer
 
-    def _exchange(self, command: str, stdin: bytes, timeout: float) -> tuple[int, str, str]:
+    def _exchange(self, argv: Sequence[str], stdin: bytes, timeout: float, output: bytearray) -> tuple[int, bytes]:
+        """The status and what came on stderr; `output` takes what comes on stdout, as it comes."""
+        command = (*self.prefix, "env", "LC_ALL=C", *argv)
+        fed = shlex.join(("sh", "-c", FED, "fed", str(len(stdin)), *command))
         transport = self.client.get_transport()
         if transport is None:
             raise EOFError("not connected")
-        with self.sessions, _session(transport) as channel:
+        with self.sessions, session(transport) as channel:
             channel.settimeout(timeout)
-            channel.exec_command(command)
+            channel.exec_command(fed if stdin else f"{shlex.join(command)} </dev/null")
             errors = bytearray()
             reader = threading.Thread(target=_drain, args=(channel.recv_stderr, errors), daemon=True)
             reader.start()
             feeder = threading.Thread(target=_feed, args=(channel, stdin), daemon=True)
             feeder.start()
-            output = bytearray()
             while chunk := channel.recv(65536):
                 output += chunk
+                if len(output) > self.most:
+                    raise TooLongError(f"`{_short(argv)}` said more than {self.most} octets and was cut off there")
             reader.join(timeout)
             feeder.join(timeout)
-            return channel.recv_exit_status(), output.decode(errors="replace"), errors.decode(errors="replace")
+            return channel.recv_exit_status(), bytes(errors)
 
     def read(self, path: str) -> str | None:
         """The file's text, or None where there is none."""
@@ -150,11 +176,18 @@ class Host:
 
     def facts(self, commands: Mapping[str, str], through: Sequence[str] = (), timeout: float = 60) -> dict[str, Answer]:
         """Many shell commands in one round trip, each with its own status; `through` leads into a container."""
-        script = "\n".join(
-            f'o=$( ( {command}\n) 2>&1 ); s=$?; printf "%s\\n%s\\n%s %s\\n" "{MARK}{name}" "$o" "{MARK}" "$s"'
-            for name, command in commands.items()
-        )
-        return parse_facts(self.run([*through, "sh", "-s"], script, timeout, check=not through).out)
+        return parse_facts(self.run([*through, "sh", "-s"], asking(commands), timeout, check=not through).out)
+
+    def heard(
+        self, commands: Mapping[str, str], through: Sequence[str] = (), silence: float = 60, *, abreast: bool = False
+    ) -> dict[str, Answer]:
+        """The same for evidence: what was said before a silence of so many seconds is not lost with what hangs then."""
+        try:
+            return parse_facts(
+                self.run([*through, "sh", "-s"], asking(commands, abreast=abreast), silence, check=not through).out
+            )
+        except LateError as error:
+            return parse_facts(error.heard)
 
     def dial(self, address: str, port: int, timeout: float = CONNECT_SECONDS) -> socket.socket:
         """A TCP connection made from the server, as a socket here (RFC 4254 7.2).
@@ -167,9 +200,9 @@ class Host:
         started = time.monotonic()
         try:
             channel = transport.open_channel("direct-tcpip", (address, port), ("127.0.0.1", 0), timeout=timeout)
-        except paramiko.ChannelException as error:
-            raise _refusal(error, address, port, time.monotonic() - started) from None
         except paramiko.SSHException as error:
+            if (code := _why_refused(transport, error)) is not None:
+                raise _refusal(code, address, port, time.monotonic() - started) from None
             raise TimeoutError(f"{address} port {port}: no answer within {timeout:.0f} s ({error})") from None
         ours, theirs = socket.socketpair()
         for work in (_to_channel, _from_channel):
@@ -178,25 +211,53 @@ class Host:
         return ours
 
 
-def _session(transport: paramiko.Transport) -> paramiko.Channel:
+class Orderly(paramiko.Transport):
+    """Sends no octets on a channel after its CLOSE, for which sshd would end the whole connection.
+
+    paramiko puts them into a message under the channel's lock and sends it after letting go; a CLOSE may come between.
+    """
+
+    def _send_message(self, data: paramiko.Message) -> None:
+        head = data.asbytes()[:5]  # messages of channels come here one by one
+        if head[:1] != DATA or int.from_bytes(head[1:], "big") in self._open():
+            super()._send_message(data)  # type: ignore[misc] # not in its stubs
+
+    def _open(self) -> set[int]:
+        """The numbers that the server gave to the channels we have not closed."""
+        known: list[paramiko.Channel] = self._channels.values()  # type: ignore[attr-defined]
+        return {channel.remote_chanid for channel in known if channel.active and not channel.closed}
+
+
+def session(transport: paramiko.Transport) -> paramiko.Channel:
     """A session; sshd refuses one more than MaxSessions, and counts one for a moment after we closed it."""
-    for pause in (0.1, 0.3, 1.0):
+    for pause in (0.1, 0.3, 1.0, 2.0):
         try:
             return transport.open_session(timeout=CONNECT_SECONDS)
-        except paramiko.ChannelException as error:
-            if error.code != OPEN_CONNECT_FAILED:
+        except paramiko.SSHException as error:
+            if _why_refused(transport, error) != OPEN_CONNECT_FAILED:
                 raise
             time.sleep(pause)
     return transport.open_session(timeout=CONNECT_SECONDS)
 
 
-def _refusal(error: paramiko.ChannelException, address: str, port: int, seconds: float) -> OSError:
+def _why_refused(transport: paramiko.Transport, error: paramiko.SSHException) -> int | None:
+    """The reason code of a refused channel; None where none was refused.
+
+    paramiko keeps one refusal for a whole connection: of channels refused at the same moment all but one learn only
+    that theirs was not opened.
+    """
+    if isinstance(error, paramiko.ChannelException):
+        return error.code
+    return OPEN_CONNECT_FAILED if transport.is_active() and "Unable to open channel" in str(error) else None
+
+
+def _refusal(code: int, address: str, port: int, seconds: float) -> OSError:
     """The server's sshd says only *connect failed*; the time it took tells a refusal from silence."""
-    if error.code == 1:  # RFC 4254 5.1: SSH_OPEN_ADMINISTRATIVELY_PROHIBITED
+    if code == OPEN_PROHIBITED:
         return PermissionError("sshd on the server forbids forwarding: let it, with AllowTcpForwarding local")
     if seconds > CONNECT_SECONDS / 2:
         return TimeoutError(f"{address} port {port}: no answer")
-    return ConnectionRefusedError(f"{address} port {port}: {error.text}")
+    return ConnectionRefusedError(f"{address} port {port}: refused")
 
 
 def _short(argv: Sequence[str]) -> str:
@@ -204,31 +265,47 @@ def _short(argv: Sequence[str]) -> str:
     return text if len(text) <= 120 else text[:117] + "…"  # noqa: PLR2004 - a line of a terminal
 
 
+ENDED = (OSError, EOFError)  # paramiko says the second when the whole connection goes
+
+
 def _drain(receive: Callable[[int], bytes], into: bytearray) -> None:
-    with suppress(OSError):
+    with suppress(*ENDED):
         while chunk := receive(65536):
-            into += chunk
+            into += chunk[: MOST - len(into)]  # read to its end all the same: who waits for a reader never ends
 
 
 def _feed(channel: paramiko.Channel, data: bytes) -> None:
-    with suppress(OSError):  # a command may end without reading all of its input
+    with suppress(*ENDED):  # the connection may break before all is sent; who reads the output learns of it
         channel.sendall(data)
-        channel.shutdown_write()
 
 
-def _to_channel(ours: socket.socket, channel: paramiko.Channel) -> None:
-    with suppress(OSError):
-        while data := ours.recv(65536):
+def _to_channel(theirs: socket.socket, channel: paramiko.Channel) -> None:
+    """The only one who sends, EOF and CLOSE too: what crosses a CLOSE of our own ends the whole connection."""
+    with suppress(*ENDED):
+        while data := theirs.recv(65536):
             channel.sendall(data)
-        channel.shutdown_write()
-
-
-def _from_channel(ours: socket.socket, channel: paramiko.Channel) -> None:
-    with suppress(OSError):
-        while data := channel.recv(65536):
-            ours.sendall(data)
-    ours.close()
     channel.close()
+    theirs.close()
+
+
+def _from_channel(theirs: socket.socket, channel: paramiko.Channel) -> None:
+    with suppress(*ENDED):
+        while data := channel.recv(65536):
+            theirs.sendall(data)
+    with suppress(OSError):
+        theirs.shutdown(socket.SHUT_RDWR)
+
+
+def asking(commands: Mapping[str, str], *, abreast: bool = False) -> str:
+    """The script that runs the commands and marks what each says, one after the other.
+
+    Or `abreast`, for answers of fewer than 4,096 octets: a pipe takes those whole (pipe(7), PIPE_BUF).
+    """
+    each = (
+        f'{{ o=$( ( {command}\n) 2>&1 ); s=$?; printf "%s\\n%s\\n%s %s\\n" "{MARK}{name}" "$o" "{MARK}" "$s"; }}'
+        for name, command in commands.items()
+    )
+    return " &\n".join([*each, "wait"]) if abreast else "\n".join(each)
 
 
 def parse_facts(text: str) -> dict[str, Answer]:
@@ -274,6 +351,7 @@ def fingerprint(blob: bytes) -> str:
 
 
 _open: dict[Server, Host] = {}
+_opening = threading.Lock()
 
 
 def connect(site: Site) -> Host:
@@ -281,10 +359,11 @@ def connect(site: Site) -> Host:
 
     Raises UnreachableError, HostKeyError or LoginError.
     """
-    known = _open.get(site.server)
-    if known is None or not known.alive:
-        known = _open[site.server] = _connect(site.server)
-    return known
+    with _opening:  # many ask at once after a break; sshd turns away a crowd of logins (MaxStartups)
+        known = _open.get(site.server)
+        if known is None or not known.alive:
+            known = _open[site.server] = _connect(site.server)
+        return known
 
 
 def _connect(server: Server) -> Host:
@@ -305,6 +384,7 @@ def _connect(server: Server) -> Host:
             timeout=CONNECT_SECONDS,
             banner_timeout=CONNECT_SECONDS,
             auth_timeout=CONNECT_SECONDS,
+            transport_factory=Orderly,  # type: ignore[arg-type] # it takes what a Transport takes
         )
     except HostKeyError:
         raise

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import httpx
@@ -39,9 +40,15 @@ def trusting(ca: str | None) -> ssl.SSLContext:
     Raises UntrustedError when the file cannot be read.
     """
     try:
-        return endpoint.context(ca)
+        return endpoint.context(ca) if ca else _public()
     except OSError as error:
         raise UntrustedError(f"{ca} holds no certificate that can be read: {error.strerror}") from None
+
+
+@cache
+def _public() -> ssl.SSLContext:
+    """Read once, as it takes over a hundred certificates; apart from mail's, since httpx sets ALPN in it."""
+    return endpoint.context(None)
 
 
 def exchange(

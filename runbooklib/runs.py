@@ -7,6 +7,7 @@ import itertools
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections import Counter
@@ -42,6 +43,8 @@ class Walk:
     checks: tuple[Check, ...] = ()
     changes: tuple[dict[str, Any], ...] = ()
     cells: tuple[str, ...] = ()  # the ids of its code cells
+    pictures: tuple[dict[str, str], ...] = ()  # title and SVG of each
+    files: tuple[str, ...] = ()  # what else it left in the run's folder
 
     def waits_for(self, stage: str) -> bool:
         """Whether a row of it is pending until `stage` has run."""
@@ -165,16 +168,15 @@ def read(folder: Path) -> Run:
 
 def _read_back(walk: dict[str, Any]) -> Walk:
     checks = tuple(archive.check(row) for row in walk["checks"])
-    lists = {name: tuple(walk[name]) for name in ("changes", "cells")}
+    lists: dict[str, Any] = {n: tuple(walk[n]) for n in ("changes", "cells", "pictures", "files") if n in walk}
     return Walk(**{**walk, **lists, "status": Status(walk["status"]), "checks": checks})
 
 
 def execute(place: Place, given: Mapping[str, Any], stages: Sequence[Stage], out: TextIO) -> Place:
     """Walks the stages, one line each on `out`; with `apply` a closed gate ends it, without all of them are walked."""
-    os.environ["RUNBOOK_RUN"] = place.run.run  # stage 05 names its messages by it
     waiting = [s for s in stages if not _done(place, s)]
     try:
-        with _sigterm_interrupts():
+        with _told_to_kernels(place), _sigterm_interrupts():
             while waiting:
                 kernel.prepare(KERNEL, [stage.imports for stage in waiting[:2]])
                 stage = waiting.pop(0)
@@ -188,6 +190,19 @@ def execute(place: Place, given: Mapping[str, Any], stages: Sequence[Stage], out
         kernel.dismiss()
     checks = [check for walk in place.run.walks for check in walk.checks]
     return place.told(ended=_iso(datetime.now(UTC)), image=software.named(params.load(given), checks))
+
+
+@contextlib.contextmanager
+def _told_to_kernels(place: Place) -> Iterator[None]:
+    """Which run it is: stage 05 names its messages by it, and reads in its folder which of them were sent before."""
+    told = {"RUNBOOK_RUN": place.run.run, "RUNBOOK_FOLDER": str(place.folder.resolve())}
+    before = {name: os.environ.get(name) for name in told}
+    os.environ.update(told)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _done(place: Place, stage: Stage) -> bool:
@@ -235,7 +250,9 @@ def _file(stage: Stage, number: int) -> str:
 
 def _papermill(stage: Stage, archived: Path, parameters: dict[str, Any]) -> Check | None:
     """Executes the notebook; a row about what ended it from outside, if anything did."""
-    import papermill  # noqa: PLC0415 - two seconds, spent while the first kernel starts
+    # Where jsonschema finds this package it compiles some forty grammars for IRIs; notebooks hold none to check.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
+    import papermill  # noqa: PLC0415 - a second, spent while the first kernel starts
 
     try:
         papermill.execute_notebook(str(stage.notebook), str(archived), parameters, progress_bar=False)
@@ -264,6 +281,8 @@ def _read_walk(folder: Path, walk: Walk, ended: Check | None) -> Walk:
         checks=checks,
         changes=record.changes,
         cells=record.cells,
+        pictures=record.pictures,
+        files=record.files,
     )
 
 

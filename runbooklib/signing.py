@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import dkim
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 from dkim.util import InvalidTagValueList, parse_tag_value
 
-from runbooklib.records.texts import TagError, dkim_key
+from runbooklib import domainkeys
+from runbooklib.domainkeys import KeyRecordError
 
 KINDS = {"rsa", "ed25519"}
 QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
@@ -21,26 +19,17 @@ QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 def public_text(text: str) -> str:
     """The record's value as one joined string, from zone-file form, quoted strings or one plain line.
 
-    Raises TagError where no key is in it.
+    Raises KeyRecordError where no key is in it.
     """
     strings = QUOTED.findall(text)
     joined = "".join(strings) if strings else " ".join(text.split())
     value = re.sub(r"\\(.)", r"\1", joined).strip()
-    key = dkim_key(value)
-    if not key.readable:
-        raise TagError("p= holds no base64: the key was cut short, or quotes and blanks got into it")
+    key = domainkeys.parse(value)
+    if key.revoked:
+        raise KeyRecordError("p= is empty: the key is revoked (RFC 6376 3.6.1)")
     if key.kind not in KINDS:
-        raise TagError(f"k={key.kind} is no kind of key (RFC 6376 3.6.1, RFC 8463 4)")
+        raise KeyRecordError(f"k={key.kind} is no kind of key (RFC 6376 3.6.1, RFC 8463 4)")
     return value
-
-
-def bits(value: str) -> int:
-    """The size of the RSA key in a record's value, 0 where it holds another kind or none."""
-    try:
-        key = load_der_public_key(base64.b64decode(dkim_key(value).public))
-    except ValueError:
-        return 0
-    return key.key_size if isinstance(key, rsa.RSAPublicKey) else 0
 
 
 @dataclass(frozen=True)
@@ -72,5 +61,5 @@ def _verified(message: dkim.DKIM, index: int, value: bytes, keys: Mapping[str, s
     domain, selector = (tags.get(tag, b"").decode("ascii", "replace").lower() for tag in (b"d", b"s"))
     try:
         return Signature(domain, selector, good=bool(message.verify(idx=index, dnsfunc=key)))
-    except dkim.DKIMException:
+    except (dkim.DKIMException, ValueError):  # PyNaCl raises ValueError at a signature that is too short
         return Signature(domain, selector, good=False)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,6 +24,7 @@ from runbooklib.testbed.authority import Authority
 KEY, RO_KEY = "AAAAAA-BBBBBB-CCCCCC-DDDDDD-EEEEEE", "RRRRRR-OOOOOO-RRRRRR-OOOOOO-RRRRRR"
 HOSTNAME = "mail.example.org"
 LOOPBACK = "127.0.0.1"
+KEYPAIRS = 8  # of one size; no double makes more, and each takes a tenth of a second
 mailcow = doubles.program("mailcow")
 
 
@@ -35,6 +37,7 @@ class Behind(mailcow.Backend):  # type: ignore[misc]  # loaded as a program
         self.states = super().containers()
         self.mx: dict[str, list[str]] = {}
         self.gone: list[str] = []
+        self.made = count()
 
     def log(self, service: str) -> list[dict[str, str]]:
         return self.lines.get(service, [])
@@ -53,12 +56,17 @@ class Behind(mailcow.Backend):  # type: ignore[misc]  # loaded as a program
 
     def keypair(self, bits: int) -> tuple[str, str]:
         """As the double's own, without a process for each."""
-        key = rsa.generate_private_key(65537, bits)
-        pem = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        der = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        return pem.decode().strip(), base64.b64encode(der).decode()
+        return keypair(bits, next(self.made) % KEYPAIRS)
+
+
+@cache
+def keypair(bits: int, number: int) -> tuple[str, str]:
+    """An RSA key as PEM and its public half in base64."""
+    del number  # another key of the same size
+    key = rsa.generate_private_key(65537, bits)
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    der = key.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return pem.decode().strip(), base64.b64encode(der).decode()
 
 
 @dataclass

@@ -10,39 +10,69 @@ import dkim
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from runbooklib.delivery.names import Names
+from runbooklib.answers import Answer, Question, Word
 
 DATE = "Sat, 21 Nov 2026 20:16:13 +0000"
 AT = 1795292173.0  # the same moment
 MARKER = "20261121T201613Z-lantern"
 
 
-@cache
 def key() -> tuple[bytes, str]:
-    """A private key as PEM, and its public half as a DKIM record."""
-    private = rsa.generate_private_key(65537, 2048)
+    """The private key that everything here is signed with, as PEM, and its public half as a DKIM record."""
+    return pair(2048)
+
+
+@cache
+def pair(bits: int) -> tuple[bytes, str]:
+    """The same of another size."""
+    private = rsa.generate_private_key(65537, bits)
     public = private.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     lines = "".join(public.splitlines()[1:-1])
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
     return pem, f"v=DKIM1; k=rsa; p={lines}"
 
 
-def zone(**changes: str | None) -> Names:
-    """What DNS says; `_` in a keyword stands for nothing, values replace records by their first label."""
-    texts = {
-        "mail._domainkey.lantern.example": key()[1],
-        "relay._domainkey.lantern.example": key()[1],
-        "_dmarc.lantern.example": "v=DMARC1; p=none",
-        "_dmarc.stranger.example": "v=DMARC1; p=reject",
-    }
-    first = {name.partition(".")[0]: name for name in texts if "lantern" in name}
+TEXTS = {
+    "lantern.example": "v=spf1 ip4:198.51.100.5 -all",
+    "send.lantern.example": "v=spf1 ip4:198.51.100.5 -all",
+    "mail._domainkey.lantern.example": "",
+    "relay._domainkey.lantern.example": "",
+    "_dmarc.lantern.example": "v=DMARC1; p=none",
+    "stranger.example": "v=spf1 ip4:198.51.100.6 -all",
+    "_dmarc.stranger.example": "v=DMARC1; p=reject",
+}
+HOSTS = {"stranger.example": "10 mx.stranger.example", "lantern.example": "10 mail.lantern.example"}
+POINTERS = {"5.100.51.198.in-addr.arpa": "smtp.example.net", "6.100.51.198.in-addr.arpa": "mx.stranger.example"}
+ADDRESSES = {"smtp.example.net": "198.51.100.5", "mx.stranger.example": "198.51.100.6"}
+
+
+@dataclass
+class Zone:
+    """A Lookup over one text and one exchanger a name; what is silent answers nothing."""
+
+    texts: Mapping[str, str]
+    silent: tuple[str, ...] = ()  # parts of names, or * for all
+    asked: list[Question] = field(default_factory=list)
+
+    async def __call__(self, name: str, type: str) -> Answer:  # noqa: A002 - the field's word
+        question = Question(name, type)
+        self.asked.append(question)
+        if any(part in name or part == "*" for part in self.silent):
+            return Answer(question, "192.0.2.53", Word.TIMEOUT)
+        held = {"TXT": self.texts, "MX": HOSTS, "PTR": POINTERS, "A": ADDRESSES}.get(type, {})
+        if name not in held:
+            return Answer(question, "192.0.2.53", Word.NXDOMAIN)
+        return Answer(question, "192.0.2.53", Word.NOERROR, values=(held[name],), ttl=300)
+
+
+def zone(*silent: str, at: Mapping[str, str] | None = None, **changes: str | None) -> Zone:
+    """What DNS says; a keyword replaces the record of that first label, None takes it away, `at` goes by whole name."""
+    keys = {name: key()[1] for name, text in TEXTS.items() if not text}
+    texts = TEXTS | keys | dict(at or {})
+    first = {name.partition(".")[0]: name for name in TEXTS if name.endswith("lantern.example")}
     texts |= {first[label]: text for label, text in changes.items() if text is not None}
     gone = {first[label] for label, text in changes.items() if text is None}
-    return Names(lambda name: [texts[name]] if name in texts and name not in gone else [], _mx)
-
-
-def _mx(domain: str) -> list[str]:
-    return [{"stranger.example": "mx.stranger.example", "lantern.example": "mail.lantern.example"}[domain]]
+    return Zone({name: text for name, text in texts.items() if name not in gone}, silent)
 
 
 RESULTS = """Authentication-Results: mx.stranger.example;
@@ -61,6 +91,13 @@ TAKEN = f"""Received: from smtp.example.net (smtp.example.net [198.51.100.5])
  for <friend@stranger.example>; {DATE}"""
 KEPT = f"""Received: from mx.stranger.example by mx.stranger.example with LMTP id x
  for <friend@stranger.example>; {DATE}"""
+
+
+@cache
+def signed(letter: bytes, selector: str) -> bytes:
+    """The letter under a signature; remembered, since dkimpy reckons in Python and most tests sign the same letter."""
+    fields = [b"from", b"to", b"subject"]
+    return dkim.sign(letter, selector.encode(), b"lantern.example", key()[0], include_headers=fields) + letter
 
 
 @dataclass(frozen=True)
@@ -83,14 +120,13 @@ class Out:
     def raw(self) -> bytes:
         headers = [self.sender, "To: friend@stranger.example", f"Subject: runbook test {MARKER}.1: outbound"]
         letter = "\n".join([*filter(None, [*headers, self.date, self.ident]), "", self.body]).replace("\n", "\r\n")
-        signed = letter.encode()
+        out = letter.encode()
         for selector in self.selectors:
-            fields = [b"from", b"to", b"subject"]
-            signed = dkim.sign(signed, selector.encode(), b"lantern.example", key()[0], include_headers=fields) + signed
+            out = signed(out, selector)
         for old, new in self.changed.items():
-            signed = signed.replace(old.encode(), new.encode())
+            out = out.replace(old.encode(), new.encode())
         above = "\n".join(filter(None, [self.path, self.kept, self.results, self.taken, self.relayed, self.submitted]))
-        return above.replace("\n", "\r\n").encode() + b"\r\n" + signed
+        return above.replace("\n", "\r\n").encode() + b"\r\n" + out
 
 
 CAME = f"""Received: from mx.stranger.example (mx.stranger.example [198.51.100.6])

@@ -32,6 +32,7 @@ class Nameserver:
     key: dns.tsig.Key
     fault: str = ""
     seen: list[str] = field(default_factory=list)
+    granted: set[str] | None = None  # names and types the key may write, as BIND's update-policy has it; None: all
     meanwhile: Callable[[Nameserver], None] | None = None  # what someone else does just before the next update
 
     def __post_init__(self) -> None:
@@ -39,14 +40,23 @@ class Nameserver:
         self.servers: list[socketserver.BaseServer] = []
 
     def __enter__(self) -> Self:
-        tcp = _Tcp(("127.0.0.1", 0), _TcpHandler)
+        tcp, udp = self._bound()
         self.port = tcp.server_address[1]
-        udp = _Udp(("127.0.0.1", self.port), _UdpHandler)
         for server in (tcp, udp):
             server.nameserver = self
             threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         self.servers = [tcp, udp]
         return self
+
+    def _bound(self) -> tuple[_Tcp, _Udp]:
+        """Both on one port: what is free for TCP another test may hold for UDP."""
+        tcp = _Tcp(("127.0.0.1", 0), _TcpHandler)
+        try:
+            return tcp, _Udp(("127.0.0.1", tcp.server_address[1]), _UdpHandler)
+        except OSError:
+            other = self._bound()
+            tcp.server_close()
+            return other
 
     def __exit__(self, *_: object) -> None:
         for server in self.servers:
@@ -81,7 +91,7 @@ class Nameserver:
         if query.had_tsig and self.fault == "unsigned":
             answer.keyring = answer.tsig = None
             answer.want_tsig_sign = False
-        return answer.to_wire()
+        return None if self.fault == "mute" else answer.to_wire()
 
     def _signature_refused(self, wire: bytes, error: str) -> bytes:
         query = dns.message.from_wire(wire, keyring=False, continue_on_error=True)
@@ -118,13 +128,15 @@ class Nameserver:
         refusal = next((r for r in map(self._unmet, _whole(update.prerequisite)) if r), None)
         if refusal:
             return refusal
+        if self.granted is not None and any(f"{r.name} {r.rdtype.name}" not in self.granted for r in update.update):
+            return dns.rcode.REFUSED
         with self.zone.writer() as writer:
             for rrset in update.update:
                 if rrset.deleting == dns.rdataclass.NONE:
-                    writer.delete_exact(rrset.name, *rrset)
+                    writer.delete(rrset.name, *rrset)  # no error where it is not there (RFC 2136 3.4.2.4)
                 else:
                     writer.add(rrset.name, rrset.ttl, *rrset)
-            if update.update:
+            if writer.changed():
                 writer.update_serial(name=self.zone.origin)
         return dns.rcode.NOERROR
 

@@ -20,6 +20,8 @@ from runbooklib.testbed import snapshots, world
 ROOT = Path(__file__).parents[1]
 PARAMS = ROOT / "params" / "rehearsal.yaml"
 DEPLOYED = "deployed"
+# The words of a run of all that changes something, without the messages of 05 and the look of 06.
+SETTING_UP = [w for stage in ("01-bootstrap", "02-relay", "03-dkim", "04-dns") for w in ("--stage", stage)]
 HERE = "/opt/mail.lantern.example"
 KEPT = "/srv/deployed.tar"
 # Everything a run could touch; mail, logs, queue and what programs keep for themselves left out.
@@ -119,7 +121,7 @@ def rehearse(testbed: Rehearsed, runs: Path) -> Rehearsal:
     after, second = bare(testbed), serial(testbed)
     applied = run(testbed, runs, "--apply")
     settled, third = testbed.ssh(FINGERPRINT), serial(testbed)
-    again = run(testbed, runs, "--apply")
+    again = run(testbed, runs, "--apply", *SETTING_UP)
     settled_again, fourth = testbed.ssh(FINGERPRINT), serial(testbed)
     testbed.ssh(KEEP)
     snapshots.take(testbed.root, DEPLOYED)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
@@ -62,17 +63,17 @@ class Script:
                 else:
                     sock.sendall(line.replace("\n", "\r\n").encode() + b"\r\n")
                 if following != START_TLS:  # what is heard next is the handshake's
-                    self._hear(sock)
+                    self._hear(sock, b"\r\n.\r\n" if line.startswith("354") else b"\n")
         sock.close()
 
     def _wrap(self, sock: socket.socket) -> socket.socket:
         assert self.tls
         return self.tls.wrap_socket(sock, server_side=True)
 
-    def _hear(self, sock: socket.socket) -> None:
-        """Hears one line; a message ends with its dot."""
+    def _hear(self, sock: socket.socket, end: bytes) -> None:
+        """Hears one line, or after a 354 a message up to its dot."""
         line = b""
-        while not line.endswith(b"\n") or (self.heard[-1:] == ["DATA"] and not line.endswith(b"\r\n.\r\n")):
+        while not line.endswith(end):
             byte = sock.recv(1)
             if not byte:
                 return
@@ -119,10 +120,17 @@ class Authority:
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(issuer), critical=False)
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
+            .add_extension(x509.SubjectAlternativeName([_alternative(name)]), critical=False)
             .add_extension(_usage(), critical=True)
             .sign(self.key, hashes.SHA256())
         )
+
+
+def _alternative(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def _usage() -> x509.KeyUsage:

@@ -1,4 +1,4 @@
-"""Authentication-Results as receivers write them, and alignment by the DNS tree walk."""
+"""Authentication-Results as receivers write them."""
 
 from __future__ import annotations
 
@@ -68,76 +68,3 @@ def test_received_spf_is_the_same_method() -> None:
 def test_nothing_a_stranger_writes_raises(text: str) -> None:
     authres.parse(text)
     authres.parse_received_spf(text)
-    authres.parse_policy(text)
-
-
-@pytest.mark.parametrize(
-    ("record", "asks"),
-    [
-        ("v=DMARC1; p=reject; aspf=s; adkim=s", "reject"),
-        ("v=DMARC1;p=none", "none"),
-        ("v=DMARC1; p=nonsense", "none"),
-        ("p=none; v=DMARC1", None),
-        ("v=DMARC1; p=none; p=reject", None),
-        ("v=DMARC1; none", None),
-        ("v=DMARC10; p=none", None),
-        ("v=spf1 -all", None),
-    ],
-)
-def test_dmarc_records(record: str, asks: str | None) -> None:
-    found = authres.parse_policy(record)
-    assert (found.asks if found else None) == asks
-
-
-TREE = {
-    "lantern.example": "v=DMARC1; p=none",
-    "own.lantern.example": "v=DMARC1; p=none; psd=n",
-    "public.example": "v=DMARC1; p=none; psd=y",
-    "strict.example": "v=DMARC1; p=none; aspf=s; adkim=s",
-}
-
-
-@pytest.mark.parametrize(
-    ("domain", "organizational"),
-    [
-        ("lantern.example", "lantern.example"),
-        ("a.b.send.lantern.example", "lantern.example"),
-        ("x.own.lantern.example", "own.lantern.example"),  # psd=n ends the walk
-        ("a.shop.public.example", "shop.public.example"),  # one below a public suffix
-        ("public.example", "public.example"),
-        ("nobody.test", "nobody.test"),  # no record anywhere: itself
-        ("1.2.3.4.5.6.7.8.lantern.example", "lantern.example"),  # longer than eight labels
-    ],
-)
-def test_the_tree_walk_finds_the_organizational_domain(domain: str, organizational: str) -> None:
-    assert authres.organizational(domain, TREE.get) == organizational
-
-
-def test_the_walk_asks_at_most_eight_names() -> None:
-    asked: list[str] = []
-
-    def published(name: str) -> None:
-        asked.append(name)
-
-    authres.organizational("1.2.3.4.5.6.7.8.9.10.lantern.example", published)
-    assert len(asked) == 8
-    assert asked[1] == "6.7.8.9.10.lantern.example"
-
-
-@pytest.mark.parametrize(
-    ("author", "spf", "dkim", "said"),
-    [
-        ("lantern.example", "send.lantern.example", [], "SPF (send.lantern.example)"),
-        ("lantern.example", "", ["lantern.example"], "DKIM (lantern.example)"),
-        ("lantern.example", "lantern.example", ["lantern.example"], "SPF (lantern.example) and DKIM (lantern.example)"),
-        ("lantern.example", "relay.example", ["relay.example"], "nothing"),
-        ("strict.example", "send.strict.example", ["mail.strict.example"], "nothing"),
-        ("strict.example", "strict.example", [], "SPF (strict.example)"),
-        ("lantern.example", "", ["lantern.example", "lantern.example"], "DKIM (lantern.example)"),
-        ("nobody.test", "send.nobody.test", [], "nothing"),
-    ],
-)
-def test_alignment(author: str, spf: str, dkim: list[str], said: str) -> None:
-    found = authres.align(author, spf, dkim, TREE.get)
-    assert str(found) == said
-    assert bool(found) == (said != "nothing")

@@ -176,6 +176,17 @@ def test_refusals_are_read_again_unless_the_container_is_made_anew(site: Site) -
     assert "Postfix" not in targets
 
 
+def test_a_container_that_may_run_with_what_another_hand_wrote_is_made_anew(site: Site) -> None:
+    have = applied(site, BARE, bootstrap.plan(site, BARE))
+    edited = have.files[layout.MAIN_CF]
+    other = dataclasses.replace(edited, digest="0" * 64, text=(edited.text or "").replace("vmailbox-self", "other"))
+    plan = bootstrap.plan(site, dataclasses.replace(have, files={**have.files, layout.MAIN_CF: other}))
+    assert [change.target for change in plan] == [state.path(site, layout.MAIN_CF), "container mailserver"]
+    last = list(plan)[-1]
+    assert isinstance(last, CommandChange)
+    assert last.argv[-1] == "--force-recreate"
+
+
 def test_a_stopped_container_is_brought_up(site: Site) -> None:
     have = applied(site, BARE, bootstrap.plan(site, BARE))
     assert have.container

@@ -22,12 +22,14 @@ from runbooklib.endpoint import (
     TlsError,
     UnreachableError,
 )
+from runbooklib.endpoint.connection import tls_error
 from runbooklib.results import Status
 
 HOST = "mail.lantern.example"
 EHLO = "250-mail.lantern.example\n250-STARTTLS\n250 AUTH PLAIN LOGIN"
 HELLO = ["220 hi", EHLO]
 TLS = [*HELLO, "220 go ahead", START_TLS, EHLO]
+PATIENCE, SILENT = 30.0, 0.5  # seconds for an answer that comes, and for one that does not
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +42,7 @@ def secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("P", "correct horse")
 
 
-def smtp(script: Script, ca: str | None = None, tls: Tls = "starttls", timeout: float = 5) -> str:
+def smtp(script: Script, ca: str | None = None, tls: Tls = "starttls", timeout: float = PATIENCE) -> str:
     """Opens, says how TLS stands, and closes."""
     where = Endpoint(HOST, script.port, tls, ca)
     with endpoint.ending(endpoint.smtp(where, endpoint.local_dial, "127.0.0.1", timeout)) as client:
@@ -102,13 +104,21 @@ def test_each_failure_says_what_was_seen(
     lines: list[str], error: type[EndpointError], words: str, status: Status
 ) -> None:
     with Script(lines) as script, pytest.raises(error, match=words) as caught:
-        smtp(script, timeout=0.5)
+        smtp(script, timeout=SILENT if SILENCE in lines else PATIENCE)
     assert caught.value.status is status
+
+
+def test_a_handshake_that_nobody_answers_is_silence_and_no_fault_of_tls() -> None:
+    error = tls_error(Endpoint(HOST, 465, "implicit"), TimeoutError("The handshake operation timed out"))
+    assert isinstance(error, GreetingError)
+    assert (str(error), error.status) == (f"{HOST}:465: no TLS answer in time", Status.UNKNOWN)
+    assert "reply" not in error.fix
+    assert "reply" in GreetingError("421 4.3.2 too busy", 421).fix
 
 
 def test_starttls_spoken_to_a_port_of_implicit_tls_is_told(authority: Authority) -> None:
     with Script(HELLO, authority.serving(HOST), implicit=True) as script, pytest.raises(GreetingError):
-        smtp(script, timeout=0.5)
+        smtp(script, timeout=SILENT)
 
 
 def test_implicit_tls_spoken_to_a_port_of_starttls_is_told(authority: Authority) -> None:
@@ -151,8 +161,8 @@ def test_the_next_address_is_tried_when_one_cannot_be_reached() -> None:
 
 def login(script: Script) -> None:
     where = Endpoint(HOST, script.port, "none")
-    with endpoint.ending(endpoint.smtp(where, endpoint.local_dial, "127.0.0.1", 5)) as client:
-        client.sock.settimeout(0.5)
+    with endpoint.ending(endpoint.smtp(where, endpoint.local_dial, "127.0.0.1", PATIENCE)) as client:
+        client.sock.settimeout(SILENT if SILENCE in script.lines else PATIENCE)
         endpoint.login(client, "hi", Secret("env:P"))
 
 
@@ -215,7 +225,7 @@ def test_no_known_login_offered(offer: str, words: str) -> None:
 def test_a_service_that_turns_away_once_inside_tls(authority: Authority, said: str, words: str) -> None:
     lines = [*HELLO, "220 go ahead", START_TLS, said]
     with Script(lines, authority.serving(HOST)) as script, pytest.raises(GreetingError, match=words) as caught:
-        smtp(script, authority.pem, timeout=0.5)
+        smtp(script, authority.pem, timeout=2 if said == SILENCE else PATIENCE)  # four answers come before the silence
     assert caught.value.status is Status.UNKNOWN
 
 
@@ -223,12 +233,12 @@ def test_imap_over_implicit_tls_is_verified(authority: Authority) -> None:
     with Script(["* PREAUTH hi"], authority.serving("other.example"), implicit=True) as script:
         where = Endpoint(HOST, script.port, "implicit", authority.pem)
         with pytest.raises(CertificateError, match="wrong name"):
-            endpoint.imap(where, endpoint.local_dial, "127.0.0.1", 5)
+            endpoint.imap(where, endpoint.local_dial, "127.0.0.1", PATIENCE)
 
 
 def test_imap_that_does_not_greet() -> None:
     with Script([SILENCE]) as script, pytest.raises(GreetingError, match="said nothing in time") as caught:
-        endpoint.imap(Endpoint(HOST, script.port, "none"), endpoint.local_dial, "127.0.0.1", 0.5)
+        endpoint.imap(Endpoint(HOST, script.port, "none"), endpoint.local_dial, "127.0.0.1", SILENT)
     assert caught.value.status is Status.UNKNOWN
 
 

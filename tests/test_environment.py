@@ -33,7 +33,7 @@ def test_the_two_files_ask_for_the_same() -> None:
 
 def test_the_packages_that_must_be_used_are_asked_for_and_used() -> None:
     assert set(project()) >= FIXED
-    texts = [p.read_text() for folder in ("runbooklib", "notebooks") for p in (ROOT / folder).rglob("*.*py*")]
+    texts = [p.read_text() for kind in ("runbooklib/**/*.py", "notebooks/*.ipynb") for p in ROOT.glob(kind)]
     for name in FIXED - {"jupyterlab"}:
         module = {"dnspython": "dns"}.get(name, name)
         assert any(re.search(rf"^\s*(import|from) {module}\b", text, re.MULTILINE) for text in texts), name

@@ -140,6 +140,21 @@ def test_an_emptied_answer_takes_its_section_with_it() -> None:
     assert "test" not in draft.build(base, draft.values(base) | {"test.recipients[0].address": ""})
 
 
+def test_a_known_provider_of_the_recipient_needs_no_servers() -> None:
+    at = "test.recipients[0]"
+    said = answers(**{f"{at}.address": "you@163.com", f"{at}.preset": "163", f"{at}.password": "env:THEIR_CODE"})
+    hidden = {e.path for e in ENTRIES if e.path.startswith(f"{at}.imap.")}
+    assert hidden
+    assert not any(draft.asked(e, said) for e in ENTRIES if e.path in hidden)
+    them = params.load(written(draft.build(draft.EMPTY, said))).test.recipients[0]
+    assert (them.imap and them.imap.host, them.submission and them.submission.port) == ("imap.163.com", 465)
+    plain = said | {f"{at}.preset": ""}
+    assert [e.path for e in ENTRIES if e.path.startswith(at) and not draft.asked(e, plain)] == [
+        f"{at}.password",
+        f"{at}.oauth",
+    ]
+
+
 def test_another_provider_gets_a_section_of_its_own() -> None:
     base = draft.build(draft.EMPTY, answers())
     changed = draft.values(base) | {RELAY: "smtp", "relays.smtp.host": "smtp.example.net", "relays.smtp.port": "465"}
@@ -181,7 +196,7 @@ def test_problems_come_all_at_once_each_with_its_path() -> None:
     assert "env:NAME" in found["relays.resend.password"]
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=15)  # each makes a whole file
 @given(st.dictionaries(st.sampled_from([e.path for e in ENTRIES if e.kind not in ("choice", "tick")]), TYPED))
 def test_whatever_is_typed_makes_a_file_that_reads_back(typed: dict[str, str]) -> None:
     mapping = draft.build(draft.EMPTY, answers(**typed))
@@ -189,7 +204,7 @@ def test_whatever_is_typed_makes_a_file_that_reads_back(typed: dict[str, str]) -
     assert yaml.safe_load(draft.preview(mapping))["site"].keys() == mapping.keys()
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=20)
 @given(st.sampled_from(REFERENCES), st.sampled_from(["", "env ", "password:", "\u2028", "’", "#"]), st.booleans())
 def test_a_literal_secret_is_neither_shown_nor_written(path: str, before: str, known: bool) -> None:
     said = answers(**{path: before + CANARY, "dns.publish": "rfc2136"})
@@ -219,7 +234,7 @@ NODES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=20)
 @given(
     st.dictionaries(st.sampled_from(["name", "server", "mail", "domains", "relays", "dns", "test"]), NODES), st.data()
 )
@@ -364,7 +379,7 @@ def test_a_file_that_cannot_be_read_is_said_not_raised(project: Path) -> None:
         assert made.button.disabled
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=6)  # each makes the whole form
 @given(st.sampled_from([e.path for e in ENTRIES if e.kind not in ("choice", "tick")]), st.text(max_size=60))
 def test_typing_into_the_widgets_never_raises(path: str, typed: str) -> None:
     made = form({path: typed})

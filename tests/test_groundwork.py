@@ -8,7 +8,7 @@ import pytest
 from sites import make
 
 from runbooklib import relays, zone
-from runbooklib.records import Word
+from runbooklib.answers import Word
 from runbooklib.results import Check, Status
 
 AUTHORITY = "192.0.2.1"

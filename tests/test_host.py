@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import socket
 import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from threading import Event
 
+import paramiko
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from runbooklib import host
 from runbooklib.host import Answer
+from runbooklib.servers.engine import NOT_FOUND
 
 
 def test_a_fingerprint_is_what_openssh_prints() -> None:
@@ -26,6 +33,16 @@ def test_facts_keep_their_status_and_lines() -> None:
 
 def test_a_fact_cut_off_is_left_out() -> None:
     assert host.parse_facts(f"{host.MARK}a\n1\n{host.MARK} 0\n{host.MARK}b\nhalf") == {"a": Answer(0, "1")}
+
+
+@pytest.mark.parametrize("abreast", [False, True])
+def test_what_one_command_does_is_nothing_to_the_others(*, abreast: bool) -> None:
+    commands = {"one": "echo first; exit 3", "two": "no-such-command", "three": "printf 'a\\nb' >&2"}
+    script = host.asking(commands, abreast=abreast)
+    said = subprocess.run(["sh", "-s"], input=script, capture_output=True, text=True, check=True).stdout
+    told = host.parse_facts(said)
+    assert (told["one"], told["three"]) == (Answer(3, "first"), Answer(0, "a\nb"))
+    assert told["two"].status == NOT_FOUND
 
 
 @given(st.text())
@@ -66,3 +83,82 @@ def test_a_write_makes_its_folder_and_sets_the_mode(tmp_path) -> None:  # type: 
     assert target.read_text() == "new\n"
     assert target.stat().st_mode & 0o777 == 0o600
     assert target.parent.stat().st_mode & 0o777 == 0o755
+
+
+class Crowded(paramiko.ServerInterface):
+    """A server that has no room for the first sessions it is asked for, as sshd beyond its MaxSessions."""
+
+    def __init__(self, refusals: int) -> None:
+        self.refusals = refusals
+
+    def check_auth_none(self, username: str) -> int:
+        del username
+        return paramiko.AUTH_SUCCESSFUL
+
+    def check_channel_request(self, kind: str, chanid: int) -> int:
+        del kind, chanid
+        self.refusals -= 1
+        return paramiko.OPEN_SUCCEEDED if self.refusals < 0 else paramiko.OPEN_FAILED_CONNECT_FAILED
+
+
+@contextmanager
+def connected(client: type[paramiko.Transport], refusals: int = 0) -> Iterator[paramiko.Transport]:
+    """Our end of a connection to a server that refuses so many sessions."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        ends = client(ours), paramiko.Transport(theirs)
+        ends[1].add_server_key(paramiko.ECDSAKey.generate())
+        ends[1].start_server(Event(), Crowded(refusals))
+        ends[0].connect()
+        ends[0].auth_none("root")
+        yield ends[0]
+        for end in ends:
+            end.close()
+            end.join()
+
+
+@pytest.fixture
+def crowded() -> Iterator[paramiko.Transport]:
+    with connected(paramiko.Transport, host.SESSIONS) as client:
+        yield client
+
+
+def test_sessions_refused_at_the_same_moment_are_asked_for_again(crowded: paramiko.Transport) -> None:
+    with ThreadPoolExecutor(host.SESSIONS) as pool:
+        opened = list(pool.map(host.session, [crowded] * host.SESSIONS))
+    assert len({channel.get_id() for channel in opened}) == host.SESSIONS
+
+
+def test_a_refusal_whose_words_another_took_is_no_silence(crowded: paramiko.Transport) -> None:
+    lost = paramiko.SSHException("Unable to open channel.")
+    assert host._why_refused(crowded, lost) == host.OPEN_CONNECT_FAILED
+    assert host._why_refused(crowded, paramiko.SSHException("Timeout opening channel.")) is None
+    crowded.close()
+    assert host._why_refused(crowded, lost) is None
+
+
+class Overtaken(host.Orderly):
+    """Closes a channel in the moment between the making of a message with its octets and the sending."""
+
+    def _send_user_message(self, data: paramiko.Message) -> None:
+        if data.asbytes()[:1] == host.DATA and b"overtaken" in data.asbytes():
+            for channel in self._channels.values():
+                channel.close()
+        super()._send_user_message(data)
+
+
+def test_octets_that_a_close_has_overtaken_are_not_sent() -> None:
+    with connected(Overtaken) as client:
+        channel, sent = client.open_session(), list[bytes]()
+        send = client.packetizer.send_message
+
+        def noted(message: paramiko.Message) -> None:
+            sent.append(message.asbytes())
+            send(message)
+
+        client.packetizer.send_message = noted
+        channel.sendall(b"in time")
+        channel.sendall(b"overtaken")
+        assert channel.closed
+    kinds = [octets[0] for octets in sent if 90 <= octets[0] < 100]
+    assert kinds == [94, 96, 97]  # octets, EOF, CLOSE (RFC 4254 9)

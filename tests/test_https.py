@@ -53,5 +53,5 @@ def test_an_answer_in_pieces_is_read_whole(ask: Callable[..., str]) -> None:
 def test_an_answer_that_trickles_is_no_answer_in_time(ask: Callable[..., str]) -> None:
     started = time.monotonic()
     with pytest.raises(SilentError, match="no answer within"):
-        ask([HEAD, *[b"."] * 40], 0.1, 0.4)
-    assert time.monotonic() - started < 3.0
+        ask([HEAD, *[b"."] * 200], 0.1, 0.4)
+    assert time.monotonic() - started < 10

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,14 +15,45 @@ HOUSE = Path(runbooklib.__file__).parent
 # Each module may import what stands before it, in a lower layer or to its left; a package's own files each other.
 LAYERS = {
     0: ("results", "places", "credentials", "masking"),
-    1: ("spf", "params", "records", "signing", "authres", "maillog", "endpoint", "https", "host", "diagnosis"),
-    2: ("servers", "relays", "zone", "delivery", "probes", "form", "standing"),
-    3: ("lifeline", "kernel", "signature", "archive", "engine", "stages", "report", "software", "runs", "testbed"),
+    1: (
+        "answers",
+        "spf",
+        "taglists",
+        "domainkeys",
+        "dmarc",
+        "mtasts",
+        "tlsrpt",
+        "params",
+        "records",
+        "signing",
+        "authres",
+        "maillog",
+        "endpoint",
+        "eml",
+        "https",
+        "host",
+        "diagnosis",
+    ),
+    2: ("servers", "relays", "zone", "audit", "reports", "delivery", "autoconfig", "probes", "form", "standing"),
+    3: (
+        "lifeline",
+        "kernel",
+        "signature",
+        "archive",
+        "engine",
+        "stages",
+        "report",
+        "software",
+        "runs",
+        "diagnosing",
+        "testbed",
+    ),
     4: ("cli",),
 }
 ORDER = [module for layer in LAYERS.values() for module in layer]
 
 
+@cache
 def rooms() -> dict[str, list[Path]]:
     """The files of each module or package."""
     found: dict[str, list[Path]] = {}

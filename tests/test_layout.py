@@ -94,6 +94,11 @@ def test_mailboxes_are_answered_first_only_beside_a_catch_all(catch_all: str | N
     assert any(line.startswith("virtual_alias_maps = pipemap:") for line in lines) is present
 
 
+def test_who_sends_as_what_is_asked_of_mailboxes_then_of_aliases_and_the_catch_all() -> None:
+    (line,) = [line for line in layout.main_cf(make()) if line.startswith("smtpd_sender_login_maps")]
+    assert line.index("/etc/postfix/vmailbox,") < line.index("/etc/postfix/virtual")
+
+
 def test_refused_addresses_answer_550_5_1_1() -> None:
     assert layout.refusals(make()) == ["leaked@lantern.example 550 5.1.1 User unknown"]
 

@@ -150,11 +150,11 @@ def test_a_read_is_asked_again_and_a_write_is_not(cow: Cow) -> None:
 
 
 def test_silence_ends_at_our_own_deadline(cow: Cow) -> None:
-    cow.script(delay=2, status=200, body="[]")
+    cow.script(delay=60, status=200, body="[]")
     began = time.monotonic()
     with pytest.raises(UnavailableError, match=r"no answer within 0\.2 s"):
         client(cow, pauses=(), timeout=0.2).items("domain", "all")
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < 30
 
 
 def test_a_certificate_that_is_not_to_be_trusted_gets_no_key(cow: Cow) -> None:
@@ -276,13 +276,13 @@ def test_containers_that_do_not_run_are_named(containers: dict[str, str], status
 
 def test_a_mailcow_that_starts_is_waited_for_without_the_key(cow: Cow) -> None:
     cow.starting("refused", "gateway", "database")
-    assert readiness.await_ready(site(cow), wait=5, poll=0.01).status is Status.PASS
+    assert readiness.await_ready(site(cow), wait=60, poll=0.01).status is Status.PASS
     assert cow.asked("GET", "/api") == 1
 
 
 def test_a_key_not_yet_known_is_tried_three_times_at_most(cow: Cow) -> None:
     cow.without_keys()
-    row = readiness.await_ready(site(cow), wait=5, poll=0.01, retry=0.05)
+    row = readiness.await_ready(site(cow), wait=60, poll=0.01, retry=0.05)
     assert row.status is Status.FAIL
     assert cow.asked("GET", "/api") == readiness.TRIES
 
@@ -296,7 +296,7 @@ def test_a_key_is_not_tried_again_where_the_wait_is_too_short_for_the_ban(cow: C
 
 def test_pages_that_are_shut_to_us_do_not_stop_the_api(cow: Cow) -> None:
     cow.script(path="/", status=403, body="not for you")
-    assert readiness.await_ready(site(cow), wait=5).status is Status.PASS
+    assert readiness.await_ready(site(cow), wait=60).status is Status.PASS
 
 
 def test_a_mailcow_that_never_comes_is_unknown(cow: Cow) -> None:

@@ -29,7 +29,7 @@ QUEUED = {
 
 @pytest.fixture
 def cow() -> Iterator[Cow]:
-    with cows.double(patience=0.3) as found:
+    with cows.double() as found:
         yield found
 
 
@@ -82,9 +82,9 @@ def test_a_start_is_seen_stage_by_stage(cow: Cow) -> None:
     assert ask(cow, VERSION).status_code == 200
 
 
-def test_a_relay_that_never_greets_is_waited_for_and_told_as_nothing(cow: Cow) -> None:
+def test_a_relay_that_never_greets_is_waited_for_and_told_as_nothing() -> None:
     """Appendix A, whose 300 s are `patience` here."""
-    with Script([SILENCE]) as relay:
+    with Script([SILENCE]) as relay, cows.double(patience=0.3) as cow:
         told = lines(cow, f"[127.0.0.1]:{relay.port}")
     assert told[-4:] == [
         "SERVER -> CLIENT: ",

@@ -115,7 +115,9 @@ def test_the_write_limit_is_waited_out(mxroute: Double) -> None:
     added(mxroute)
     limit = {"success": False, "error": {"code": "RATE_LIMITED", "message": "later"}}
     mxroute.fault(method="PATCH", path="/domains", status=429, body=limit, headers={"Retry-After": "1"})
-    client(mxroute).host_nothing(BLOG)
+    slept: list[float] = []
+    client(mxroute, sleep=slept.append).host_nothing(BLOG)
+    assert 1 in slept
     assert mxroute.state["domains"][BLOG]["mail_hosting"] is False
 
 

@@ -20,6 +20,7 @@ WALK = {"site", "observed", "verify", "done"}
 CHANGES = {"before", "plan", "apply"}
 FORBIDDEN = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.If, ast.For, ast.While, ast.Try)
 TABLE = {"site": "Union[dict, str]", "apply": "bool", "wait": "int"}
+MORE = {"06-troubleshoot": {"symptom": "str", "pasted": "str"}}  # what people say is asked there alone
 
 each = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 each_stage = pytest.mark.parametrize("path", STAGES, ids=lambda p: p.stem)
@@ -75,7 +76,9 @@ def test_each_stage_is_the_same_walk(path: Path) -> None:
 @each
 def test_cells_hold_no_logic(path: Path) -> None:
     for name, source in code(path).items():
-        assert 1 <= len(source.splitlines()) <= 3, name
+        assert 1 <= len(source.splitlines()) <= (len(TABLE | MORE.get(path.stem, {})) if name == "parameters" else 3), (
+            name
+        )
         assert not re.search(r"^\s*[%!]|pip install", source, re.MULTILINE), name
         for node in ast.walk(ast.parse(source)):
             assert not isinstance(node, FORBIDDEN), f"{name}: {type(node).__name__}"
@@ -114,11 +117,11 @@ def test_imports_come_from_the_layers_for_notebooks(path: Path) -> None:
 
 
 @each_stage
-def test_papermill_explains_the_three_parameters(path: Path) -> None:
+def test_papermill_explains_the_parameters(path: Path) -> None:
     [cell] = [c for c in read(path).cells if "parameters" in c.metadata.get("tags", [])]
     assert cell.id == "parameters"
     explained = papermill.inspect_notebook(path)
-    assert {name: p["inferred_type_name"] for name, p in explained.items()} == TABLE
+    assert {name: p["inferred_type_name"] for name, p in explained.items()} == TABLE | MORE.get(path.stem, {})
     assert explained["apply"]["default"] == "False"
     assert explained["site"]["default"] == '"params/rehearsal.yaml"'
     assert all(p["help"] for p in explained.values())

@@ -10,7 +10,7 @@ import pytest
 import sites
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
-from scripts import Authority, Script
+from scripts import Authority
 
 from runbooklib import records, zone
 from runbooklib.params import ParamsError, Site
@@ -27,6 +27,7 @@ autodiscover 300 CNAME mail.lantern.example.
 autoconfig 300 CNAME Mail.Lantern.example.
 _autodiscover._tcp 300 SRV 10 5 443 mail.lantern.example.
 _imaps._tcp 300 SRV 0 1 993 mail.lantern.example.
+_imap._tcp 300 SRV 10 1 143 mail.lantern.example.
 _submissions._tcp 300 SRV 0 1 465 mail.lantern.example.
 _submission._tcp 300 SRV 0 1 587 mail.lantern.example.
 """
@@ -59,7 +60,15 @@ def test_each_word_brings_its_records() -> None:
 
     assert names("autodiscover") == {"autodiscover", "_autodiscover._tcp"}
     assert names("autoconfig") == {"autoconfig"}
-    assert names("srv") == {"_imaps._tcp", "_submissions._tcp", "_submission._tcp"}
+    assert names("srv") == {"_imaps._tcp", "_imap._tcp", "_submissions._tcp", "_submission._tcp"}
+
+
+def test_tls_from_the_first_byte_is_preferred_and_an_unsure_port_not_promised() -> None:
+    told = {w.name.partition(".")[0]: w.values[0] for w in records.desired(site("srv")) if w.kind == "service"}
+    assert told["_imaps"] == "0 1 993 mail.lantern.example"
+    assert told["_imap"] == "10 1 143 mail.lantern.example"
+    plain = site("srv", mail={"server": "postfix", "tls": sites.GIVEN["mail"]["tls"]})
+    assert "_imap._tcp.lantern.example" not in {w.name for w in records.desired(plain)}
 
 
 def test_an_empty_zone_gets_them_after_the_names_they_lead_to() -> None:
@@ -68,6 +77,7 @@ def test_an_empty_zone_gets_them_after_the_names_they_lead_to() -> None:
         "autoconfig CNAME",
         "autodiscover CNAME",
         "_autodiscover._tcp SRV",
+        "_imap._tcp SRV",
         "_imaps._tcp SRV",
         "_submission._tcp SRV",
         "_submissions._tcp SRV",
@@ -79,7 +89,7 @@ def test_standing_records_pass_whatever_their_priority() -> None:
     plan, checks = walked(STANDING, *ALL)
     assert not plan
     assert [c for c in checks if c.status is not Status.PASS] == []
-    assert len(checks) == 6
+    assert len(checks) == 8
 
 
 @pytest.mark.parametrize(
@@ -156,19 +166,6 @@ def test_a_pin_is_added_beside_the_one_of_a_certificate_to_come() -> None:
     plan, checks = pinned(f"_25._tcp.mail 300 TLSA {NEXT}\n_25._tcp.mail 300 TLSA {KEY.upper()}\n")
     assert not plan
     assert checks["dns.tlsa _25._tcp.mail.lantern.example"].status is Status.PASS
-
-
-def test_the_pin_is_the_key_of_the_certificate_that_verifies(tmp_path: Path) -> None:
-    ca = Authority(tmp_path)
-    with Script(["* hello"], ca.serving("mail.lantern.example"), implicit=True) as server:
-        mail = MAILCOW | {"tls": {"ca": ca.pem}}
-        (found,) = dane.wanted(site("tlsa", mail=mail, server__ipv4="127.0.0.1"), server.port)
-        (other,) = dane.wanted(site("tlsa", server__ipv4="127.0.0.1"), server.port)
-    served = x509.load_pem_x509_certificate((tmp_path / "mail.lantern.example.30.pem").read_bytes().partition(END)[2])
-    assert found.values == (f"3 1 1 {dane.digest(served.public_bytes(Encoding.DER))}",)
-    assert (found.name, found.advisory) == ("_25._tcp.mail.lantern.example", True)
-    assert (other.values, other.known_after) == ((), "01-bootstrap")
-    assert dane.wanted(site()) == ()
 
 
 def test_the_digest_is_the_one_openssl_makes(tmp_path: Path) -> None:

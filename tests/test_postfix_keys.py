@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from sites import make
 
+from runbooklib.answers import Answer, Question, Word
 from runbooklib.host import Answer as Said
 from runbooklib.host import CommandChange, FileChange
 from runbooklib.params import Site
-from runbooklib.records import Answer, Observed, Question, Word
+from runbooklib.records import Observed
 from runbooklib.results import Plan, Status
 from runbooklib.servers import keys, retired
 from runbooklib.servers.keys import Half

@@ -118,6 +118,30 @@ def test_resend_sends_under_the_return_path_and_drops_who_is_suppressed(resend: 
     assert answer(rules("resend").recipient(resend, "", AUTHOR)).startswith("550")
 
 
+def test_resend_takes_a_key_of_idempotency_once_and_shows_it_to_nobody(resend: dict[str, Any]) -> None:
+    once = letter(("From", "post@pier.example"), ("Resend-Idempotency-Key", "run-1"), sender="x@pier.example")
+    first, second = (rules("resend").take(resend, once) for _ in range(2))
+    assert first.dropped == ()
+    assert first.headers["Resend-Idempotency-Key"] == ""
+    assert second.dropped == once.recipients
+    assert len(resend["emails"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "event"),
+    [
+        ("bounced@resend.dev", "bounced"),
+        ("Delivered+x@resend.dev", "delivered"),
+        ("complained@resend.dev", "complained"),
+    ],
+)
+def test_resend_has_addresses_whose_fate_is_known(resend: dict[str, Any], address: str, event: str) -> None:
+    taken = rules("resend").take(resend, letter(("From", "post@pier.example"), sender="x@pier.example", to=(address,)))
+    assert taken.dropped == (address,)
+    assert [email["last_event"] for email in resend["emails"]] == [event]
+    assert resend["suppressions"] == []
+
+
 @pytest.mark.parametrize(
     ("name", "password", "identity"), [(BOX.upper(), "p:w d", BOX), (BOX, "p:w", ""), ("no-reply", "p:w d", "")]
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -13,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runbooklib import records, relays, zone
+from runbooklib.answers import Answer, Question, Word
+from runbooklib.dmarc.ladder import Rung
 from runbooklib.params import Site
-from runbooklib.records import Answer, Desired, Question, RecordChange, Wanted, Word
+from runbooklib.records import Desired, RecordChange, Wanted, policies
 from runbooklib.results import Check, Checklist, GateError, Outcome, Plan, Status
 
 KEY = "MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAKj34GkxFhD90vcNLYLInFEX6Ppy1tPf9Cnzj4p4WGeKLs1Pt8Qu"
@@ -119,8 +120,8 @@ def test_mxroute_names_its_pool_and_its_selector() -> None:
 
 
 def test_a_reporting_address_stands_in_dmarc() -> None:
-    want = wanted(site(domains__0__dmarc={"policy": "reject", "rua": "hi@lantern.example"}))
-    assert row_of(want, "dns.dmarc").values == ("v=DMARC1; p=reject; rua=mailto:hi@lantern.example",)
+    want = wanted(site(domains__0__dmarc={"policy": "none", "rua": "hi@lantern.example"}))
+    assert row_of(want, "dns.dmarc").values == ("v=DMARC1; p=none; rua=mailto:hi@lantern.example",)
 
 
 def row_of(want: Desired, start: str) -> Wanted:
@@ -147,7 +148,7 @@ def test_a_right_zone_passes_and_has_an_empty_plan() -> None:
     plan, checks = walked(GOOD)
     assert not plan
     assert {c.name: c.status for c in checks if c.status is not Status.PASS} == {}
-    assert len(checks) == 8
+    assert len(checks) == 9
 
 
 SAME = [
@@ -199,7 +200,10 @@ def test_a_correction_keeps_ttl_and_neighbours() -> None:
 
 def test_a_weaker_policy_is_raised_and_keeps_its_tags() -> None:
     here = site(domains__0__dmarc={"policy": "quarantine"})
-    (change,) = walked(changed(GOOD, "p=none", "p=none; sp=reject; rua=mailto:x@example.org"), here)[0]
+    proved = policies.wanted(here, {"lantern.example": Rung("lantern.example", "quarantine")})
+    stands = world(changed(GOOD, "p=none", "p=none; sp=reject; rua=mailto:x@example.org"))
+    want = records.desired(here, [key()], relays.records(here), proved)
+    (change,) = records.diff(want, zone.observe(here, want, wire=stands))
     assert change.after == "v=DMARC1; p=quarantine; sp=reject; rua=mailto:x@example.org"
 
 
@@ -269,6 +273,28 @@ REFUSED = [
 ]
 
 
+@pytest.mark.parametrize("spoilt", [KEY[:60], KEY.lower()])
+def test_a_key_of_ours_that_a_panel_spoilt_is_published_whole(spoilt: str) -> None:
+    plan, _ = walked(changed(GOOD, f"p={KEY}", f"p={spoilt}"))
+    assert [c.target for c in plan] == ["mail._domainkey.lantern.example TXT"]
+    assert not plan.refusals
+
+
+@pytest.mark.parametrize("text", ["hello", "google-site-verification=abc", "v=spf1 -all"])
+def test_a_strangers_text_where_a_key_belongs_is_left(text: str) -> None:
+    plan, checks = walked(changed(GOOD, f"v=DKIM1; p={KEY}", text))
+    found = row(checks, "dns.dkim mail")
+    assert not plan.touches("mail._domainkey.lantern.example TXT")
+    assert (found.status, text in found.observed) == (Status.FAIL, True)
+    assert "remove it yourself" in found.fix
+
+
+@pytest.mark.parametrize("text", ["v=DKIM1; p=%%", f"v=DKIM1 p={OTHER_KEY}", "p=#"])
+def test_a_key_that_nobody_can_read_is_corrected(text: str) -> None:
+    plan, _ = walked(changed(GOOD, f"v=DKIM1; p={KEY}", text))
+    assert plan.touches("mail._domainkey.lantern.example TXT")
+
+
 @pytest.mark.parametrize(("old", "new"), REFUSED)
 def test_a_key_that_may_sign_today_is_never_replaced(old: str, new: str) -> None:
     plan, checks = walked(changed(GOOD, old, new).replace("_dmarc 300", ";"))
@@ -309,7 +335,7 @@ def test_silent_resolvers_are_unknown_not_wrong(word: Word) -> None:
     assert row(checks, "dns.mx").status is Status.UNKNOWN
     assert row(checks, "dns.dkim.key").status is Status.UNKNOWN
     assert row(checks, "dns.ptr").advisory
-    assert ("DNSSEC" in row(checks, "dns.mx").fix) == (word is Word.SERVFAIL)
+    assert ("no server of the zone" in row(checks, "dns.mx").fix) == (word is Word.SERVFAIL)
 
 
 def test_one_resolver_of_two_may_be_silent() -> None:
@@ -419,7 +445,7 @@ def test_reverse_dns_decides_only_where_we_send_directly(relay: str, reverse: st
         ("v=DMARC1; p=reject", "none", False),
         ("v=DMARC1; p=none; sp=quarantine", "none", False),
         ("v=DMARC1; p=reject; sp=none", "none", True),
-        ("v=DMARC1; p=quarantine", "reject", True),
+        ("v=DMARC1; p=quarantine", "reject", False),  # no reports prove more than none
         ("no policy", "none", True),
     ],
 )
@@ -440,16 +466,6 @@ def test_texts_are_cut_at_255_octets_and_quoted() -> None:
     assert records.strings("a" * 255 + "b") == (b"a" * 255, b"b")
     assert records.quoted('say "x\\y"\n') == '"say \\"x\\\\y\\"\\010"'
     assert records.strings("") == (b"",)
-
-
-@settings(deadline=None)
-@given(
-    st.text(max_size=600) | st.from_regex(r"(v=DKIM1; )?([a-z]{1,3}=[a-zA-Z0-9+/= ;]{0,40};? ?){0,8}", fullmatch=True)
-)
-def test_no_text_raises_anything_but_a_tag_error(text: str) -> None:
-    for read in (records.tags, records.dkim_key, records.dmarc_policy):
-        with contextlib.suppress(records.TagError):
-            assert read(text)
 
 
 WANTED = wanted(site())

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doubles import LOGIN, MANAGING, SENDING, Double, mxroute_state, resend_state, running
 from sites import given, make
 
 from runbooklib import credentials, relays
+from runbooklib.answers import Answer, Question, Word
 from runbooklib.delivery import Arrived, Handed, Letter, Letters, Sent
 from runbooklib.delivery.arriving import Parcel
 from runbooklib.delivery.messages import Route
 from runbooklib.maillog import Attempt
 from runbooklib.params import Site
 from runbooklib.records import Wanted, compare, desired, diff
-from runbooklib.records.observed import Answer, Observed, Question, Word
+from runbooklib.records.observed import Observed
 from runbooklib.relays.calls import UnavailableError
 from runbooklib.results import GateError, Plan, Status
 
@@ -91,9 +93,11 @@ def test_a_change_whose_provider_does_not_answer_is_a_row_that_cannot_tell() -> 
 # what became of a message
 
 
-def arrived(*letters: tuple[str, str], fate: str = "accepted", said: str = "sent") -> Arrived:
+def arrived(
+    *letters: tuple[str, str], fate: str = "accepted", said: str = "sent", route: Route = Route.OUTBOUND
+) -> Arrived:
     """Messages handed over, each with one delivery attempt in the log."""
-    made = tuple(Letter(n, Route.OUTBOUND, d, f"post@{d}", to) for n, (d, to) in enumerate(letters, 1))
+    made = tuple(Letter(n, route, d, f"post@{d}", to) for n, (d, to) in enumerate(letters, 1))
     tries = (Attempt("", "smtp", FRIEND, "smtp.resend.com[203.0.113.9]:587", "2.0.0", said, "250 Ok"),)
     handed = tuple(Handed(letter, fate, "250 queued") for letter in made)  # type: ignore[arg-type]
     sent = Sent(Letters("run", MARK, made), handed, applied=True)
@@ -129,6 +133,25 @@ def test_every_last_event_means_something(both: tuple[Double, Double], last: str
     assert check.status is not Status.UNKNOWN or not check.blocks
 
 
+@pytest.mark.parametrize(
+    ("last", "means"),
+    [
+        ("bounced", Status.PASS),
+        ("delivered", Status.FAIL),
+        ("sent", Status.PENDING),
+        ("suppressed", Status.FAIL),
+        ("vaporised", Status.UNKNOWN),
+    ],
+)
+def test_what_was_sent_to_bounce_has_to_bounce(both: tuple[Double, Double], last: str, means: Status) -> None:
+    test_address = "bounced@resend.dev"
+    both[0].set(emails=[event(1, last, test_address)], suppressions=[{"email": test_address, "reason": "bounce"}])
+    (check,) = relays.fates(site(*both), arrived((PIER, test_address), route=Route.BOUNCE), wait=0)
+    assert (check.name, check.status) == (f"relay.fate bounce {PIER}", means)
+    assert check.expected == "bounced, says the provider"
+    assert bool(check.fix) == (means is not Status.PASS)
+
+
 def test_a_suppressed_recipient_fails_in_the_verdict_on_what_was_sent(both: tuple[Double, Double]) -> None:
     both[0].set(emails=[event(1, "suppressed")], suppressions=[{"email": FRIEND, "reason": "bounce"}])
     verdict = relays.fates(site(*both), arrived((PIER, FRIEND)), wait=0)
@@ -139,7 +162,7 @@ def test_a_suppressed_recipient_fails_in_the_verdict_on_what_was_sent(both: tupl
 def test_a_message_still_under_way_is_looked_for_again(both: tuple[Double, Double]) -> None:
     both[0].set(emails=[event(1, "delivered")])
     both[0].fault(path="/emails", status=200, body={"data": [event(1, "sent")]})
-    verdict = relays.fates(site(*both), arrived((PIER, FRIEND)), wait=5)
+    verdict = relays.fates(site(*both), arrived((PIER, FRIEND)), wait=30)
     assert verdict[f"relay.fate outbound {PIER} {FRIEND}"].status is Status.PASS
 
 
@@ -160,7 +183,7 @@ def test_without_a_managing_key_the_fate_is_unknown_and_says_where_to_look(both:
 
 
 @pytest.mark.parametrize("seen", [{"said": "deferred"}, {"fate": "refused"}, {"fate": "unsent"}])
-def test_what_never_left_is_not_asked_about(both: tuple[Double, Double], seen: dict[str, str]) -> None:
+def test_what_never_left_is_not_asked_about(both: tuple[Double, Double], seen: dict[str, Any]) -> None:
     assert tuple(relays.fates(site(*both), arrived((PIER, FRIEND), **seen), wait=0)) == ()
     assert both[0].server.seen == []
 

@@ -83,9 +83,9 @@ def serve(authority: Authority) -> Iterator[Callable[..., At]]:
         yield start
 
 
-def rows(here: Site, scripts: At) -> dict[str, Check]:
+def rows(here: Site, scripts: At, patience: float = 30) -> dict[str, Check]:
     """What is proved of the relay, by the first word of each row."""
-    seen = ports.survey(here.used_relays, dial_to(scripts), {HOST: "192.0.2.1"}, patience=0.5)
+    seen = ports.survey(here.used_relays, dial_to(scripts), {HOST: "192.0.2.1"}, patience)
     found = proof.spoken(Known(here), "office", seen["office"])
     return {check.name.partition(" ")[0]: check for check in found}
 
@@ -270,7 +270,7 @@ def test_tls_of_the_other_kind_is_told_by_its_name(
 ) -> None:
     here = authority.serving(HOST)
     scripts = serve({port: Script(HELLO, here, implicit=True) if port == 465 else Script(TLS, here)})
-    found = rows(site(authority, port=port, tls=tls), scripts)
+    found = rows(site(authority, port=port, tls=tls), scripts, patience=2)  # each waits for the other to begin
     assert found["relay.port"].status is Status.FAIL
     assert f"under relays.office write `tls: {kind}`" in found["relay.port"].fix
     assert "relay.login" not in found
@@ -293,7 +293,7 @@ def test_tls_of_the_other_kind_is_told_by_its_name(
 def test_a_relay_that_breaks_off_turns_red(
     authority: Authority, serve: Callable[..., At], lines: list[str], name: str, status: Status, words: str
 ) -> None:
-    found = rows(site(authority), serve({587: lines}))
+    found = rows(site(authority), serve({587: lines}), patience=0.5 if SILENCE in lines else 30)
     assert (found[name].status, words in found[name].observed) == (status, True), found[name]
     assert found[name].fix
     assert "relay.sender" not in found or found["relay.sender"].status is not Status.PASS

@@ -10,8 +10,9 @@ import pytest
 from test_records import AUTHORITY, DKIM, GOOD, KEY, OTHER_KEY, RESOLVER, changed, key, row, site, world
 
 from runbooklib import records, relays, zone
+from runbooklib.answers import Word
 from runbooklib.params import Site
-from runbooklib.records import Desired, RecordChange, Unwanted, Word
+from runbooklib.records import Desired, RecordChange, Unwanted
 from runbooklib.results import Outcome, Plan, Status
 
 OLD = "old._domainkey.lantern.example"
@@ -108,6 +109,12 @@ def test_what_is_wanted_again_is_not_unwanted() -> None:
     assert wanted([again, alias, pool]).unwanted == ()
     both = replace(pool, mechanisms=("include:spf.example.net", "include:pool.example"))
     assert wanted([both]).unwanted == (replace(both, mechanisms=("include:pool.example",)),)
+
+
+def test_a_network_that_lets_a_wanted_address_pass_is_not_unwanted() -> None:
+    here = site(relays={"office": {"provider": "smtp", "host": "smtp.example.net", "spf": "ip4:192.0.2.7"}})
+    pool = Unwanted("lantern.example", "TXT", (), "for office, left", ("ip4:192.0.2.0/24", "ip4:192.0.3.0/24"))
+    assert wanted([pool], here).unwanted == (replace(pool, mechanisms=("ip4:192.0.3.0/24",)),)
 
 
 def test_one_change_an_rrset_the_addition_first() -> None:

@@ -1,36 +1,26 @@
-"""Looks for what was handed over: in the mailboxes it should reach, and in the server's log."""
+"""What became of a run's messages: the copies found, what the log tells, the answers, and what could not be read."""
 
 from __future__ import annotations
 
-import imaplib
-import re
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from email import message_from_bytes
 from email.message import EmailMessage
-from email.policy import default
-from threading import Lock
 from typing import Any, Literal
 
-from runbooklib import endpoint, maillog, servers
-from runbooklib.credentials import CredentialError
-from runbooklib.delivery.messages import Account, Letter, Route, boxes, compose_answer, posts
-from runbooklib.delivery.sending import Asked, Handed, Sent, ask, ask_as, submit
-from runbooklib.endpoint import EndpointError
+from runbooklib import eml, maillog
+from runbooklib.delivery.asking import Asked
+from runbooklib.delivery.handover import Handed, Sent
+from runbooklib.delivery.messages import Letter, Route
 from runbooklib.params import Site
-from runbooklib.results import RunbookError, Shown, Table
+from runbooklib.results import Shown, Table
 
-POLL = 0.5  # seconds between two looks into a mailbox
-LOG_POLL = 2.0  # seconds between two looks into the server's log
+LOG = "log"  # the server's log, awaited and read like a mailbox
 
-LOG = "log"  # the server's log, awaited like a mailbox
+# `delay` and `notice` are notifications that nothing is lost: it is still tried, or it was handed on.
+Kind = Literal["message", "answer", "bounce", "delay", "notice", "attempt"]
 
-Kind = Literal["message", "answer", "bounce", "attempt"]
-Due = tuple[int, Kind, str]  # which message, what of it, in whose mailbox or in the log
+
+STEPS: dict[Kind, str] = {"bounce": "came back", "answer": "answered", "message": "arrived"}  # the furthest first
 
 
 @dataclass(frozen=True)
@@ -43,10 +33,12 @@ class Copy:
     folder: str
     at: float  # seconds since the epoch when we saw it
     raw: bytes = field(repr=False)
+    junk: bool = False  # whether the folder is for what filters dislike
+    stored: float = 0.0  # when it came by the mailbox's own clock, in whole seconds; 0 if untold
 
     @property
     def message(self) -> EmailMessage:
-        return message_from_bytes(self.raw, policy=default)
+        return eml.read(self.raw).message
 
 
 @dataclass(frozen=True)
@@ -58,20 +50,62 @@ class Parcel:
     answer: Handed | None = None  # the answer we sent from where it arrived
     attempts: tuple[maillog.Attempt, ...] = ()  # what the server's log tells of its delivery
     signers: tuple[tuple[str, str], ...] = ()  # domain and selector of what the server signed it with, by its log
+    refusals: tuple[maillog.Refusal, ...] = ()  # what our server did not take of it as it came, or of its answer
+    client: str = ""  # the address from which our server took it, by its log
 
     @property
     def letter(self) -> Letter:
         return self.handed.letter
 
     @property
+    def tries(self) -> tuple[maillog.Attempt, ...]:
+        """The attempts to hand it to somebody else, or into a mailbox."""
+        return tuple(a for a in self.attempts if not a.filtered)
+
+    @property
     def gone(self) -> bool:
         """Whether it may have left the server: handed over, and no log says that every attempt failed."""
-        tries = [a for a in self.attempts if not a.filtered]
-        taken = self.handed.fate in {"accepted", "unknown"}
-        return taken and (not tries or any(a.status == "sent" for a in tries))
+        return self.handed.taken and (not self.tries or any(a.status == "sent" for a in self.tries))
+
+    @property
+    def step(self) -> str:
+        """How far it came."""
+        found = next((kind for kind in STEPS if self.of(kind)), None)
+        on = "handed on" if any(a.status == "sent" for a in self.tries) else self.tries[-1].status if self.tries else ""
+        return STEPS[found] if found else on or self.handed.fate
+
+    @property
+    def seconds(self) -> float | None:
+        """Until the last thing of it had come."""
+        return max((self.after(copy) for copy in self.copies), default=None)
+
+    def after(self, copy: Copy) -> float:
+        """The seconds that a copy, an answer or a bounce of it was on its way; of an answer, there and back."""
+        there = self.of("message")[:1] if self._left(copy) is not self.handed else ()
+        return self.came(copy) - self._left(copy).at + sum(map(self.after, there))
+
+    def came(self, copy: Copy) -> float:
+        """When it was there: we may look long after. Where the mailbox's clock cannot be right, when we saw it."""
+        second = copy.stored + 1  # it came before that was over
+        return min(second, copy.at) if second > self._left(copy).at else copy.at
+
+    def _left(self, copy: Copy) -> Handed:
+        """How it was sent on its way: an answer by itself, unless a machine wrote it."""
+        return self.answer if copy.kind == "answer" and self.answer and self.answer.at else self.handed
 
     def of(self, kind: Kind) -> tuple[Copy, ...]:
         return tuple(c for c in self.copies if c.kind == kind)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """Why a mailbox or the log could not be read, and what to do."""
+
+    said: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        return self.said
 
 
 @dataclass(frozen=True)
@@ -80,10 +114,9 @@ class Arrived(Shown):
 
     sent: Sent
     parcels: tuple[Parcel, ...] = ()
-    asked: tuple[Asked, ...] = ()  # the addresses that must be refused
-    troubles: dict[str, str] = field(default_factory=dict)  # by mailbox, or `log`: why it could not be read
+    asked: tuple[Asked, ...] = ()  # what was only asked, up to RCPT
+    troubles: dict[str, Trouble] = field(default_factory=dict)  # by mailbox, or `log`
     wait: float = 0.0
-    senders: tuple[Asked, ...] = ()  # the aliases somebody sends as
 
     def __iter__(self) -> Iterator[Parcel]:
         return iter(self.parcels)
@@ -96,238 +129,60 @@ class Arrived(Shown):
         return self.table().parts()
 
     def data(self) -> dict[str, Any]:
-        return self.table().data()
+        """The table, and the answers that a resumed run need not write again."""
+        answers = [parcel.answer.data() for parcel in self.parcels if parcel.answer]
+        return self.table().data() | {"kind": "arrived", "marker": self.sent.plan.marker, "handed": answers}
 
     def table(self) -> Table:
-        """One row for each message found, then what is missing and what could not be read."""
-        rows = [row for parcel in self.parcels for row in _rows(parcel)]
-        rows += [("asked", asked.address, "port 25", "", asked.said) for asked in self.asked]
-        rows += [("asked", asked.address, "submission", "", asked.said) for asked in self.senders]
-        rows += [("not readable", box, "", "", why) for box, why in sorted(self.troubles.items())]
+        """How far each message came, those of one kind that came equally far in one row; then what was only asked."""
+        groups: dict[tuple[str, ...], list[Parcel]] = {}
+        for parcel in self.parcels:
+            groups.setdefault((parcel.letter.subject, parcel.step, _taker(parcel), _seen(parcel)), []).append(parcel)
+        rows = [_row(group) for group in groups.values()]
+        rows += [("asked", a.question.name, "", f"port {a.question.port}: {a.said}", "", "") for a in self.asked]
+        rows += [("not readable", box, "", "", why.said, "") for box, why in sorted(self.troubles.items())]
         title = "what arrived" if self.sent else "nothing was sent, so nothing is looked for"
-        return Table(title, ("", "message", "seen in", "seconds", "subject or last word"), tuple(rows))
+        return Table(title, ("", "message", "accepted", "handed on", "seen in", "seconds"), tuple(rows))
 
 
-def _rows(parcel: Parcel) -> list[tuple[str, ...]]:
-    name = parcel.letter.name
-    found = [
-        (c.kind, name, f"{c.box} {c.folder}", f"{c.at - parcel.handed.at:.1f}", str(c.message["Subject"]))
-        for c in parcel.copies
-    ]
-    tries = [(a.status, name, f"log: {a.relay}", "", a.said) for a in parcel.attempts if not a.filtered]
-    return [*found, *tries] or [(parcel.handed.fate, name, "", "", parcel.handed.said)]
+def _row(group: Sequence[Parcel]) -> tuple[str, ...]:
+    """Of one message with the ids it had on its way, of several with their number."""
+    first, seconds = group[0], sorted(each.seconds for each in group if each.seconds is not None)
+    took = " to ".join(dict.fromkeys(f"{s:.1f}" for s in (seconds[:1] + seconds[-1:])))
+    one, on = len(group) == 1, first.tries[-1].queued if first.tries else ""
+    return (
+        first.step,
+        first.letter.name if one else f"{first.letter.subject}: {len(group)} messages",
+        (first.handed.queue_id or first.handed.said) if one or not first.handed.taken else "",
+        f"{_taker(first)} as {on}" if one and on else _taker(first),
+        _seen(first),
+        took,
+    )
 
 
-def fetch(site: Site, sent: Sent, *, wait: float) -> Arrived:
-    """Waits at most `wait` seconds for what was sent, answers what can be answered, and returns the bytes found."""
-    if not sent:
-        return Arrived(sent)
-    watch = Watch(site, sent)
-    accounts = {a: b for a, b in boxes(site).items() if a in watch.readers()}
-    deadline = time.monotonic() + wait
-    questions = len(sent.plan.refuse) + len(sent.plan.senders)
-    with ThreadPoolExecutor(len(accounts) + questions + 1) as pool:
-        sending = [pool.submit(ask_as, site, posts(site)[box], alias, box) for alias, box in sent.plan.senders]
-        asking = [pool.submit(ask, site, address) for address in sent.plan.refuse]
-        looking = [pool.submit(_look, watch, address, account, deadline) for address, account in accounts.items()]
-        try:
-            _read_log_until(watch, deadline)
-            for look in looking:
-                look.result()
-        finally:
-            watch.due.clear()  # an interrupt must not wait for the others' deadline
-    asked = tuple(question.result() for question in asking)
-    senders = tuple(question.result() for question in sending)
-    return Arrived(sent, tuple(watch.parcel(h) for h in sent), asked, dict(watch.troubles), wait, senders)
+def _taker(parcel: Parcel) -> str:
+    """Whom our server handed it to, or what it was told instead."""
+    if not parcel.tries:
+        return ""
+    last = parcel.tries[-1]
+    return last.relay.partition("[")[0] if last.status == "sent" else f"{last.status}: {last.said}"
 
 
-class Watch:
-    """What is still awaited and what was found, shared by the threads that look."""
-
-    def __init__(self, site: Site, sent: Sent) -> None:
-        self.site, self.sent, self.lock = site, sent, Lock()
-        self.marker = re.compile(re.escape(sent.plan.marker) + r"\.(\d+)\b")
-        self.handed = {h.letter.number: h for h in sent}
-        self.due: set[Due] = {due for h in sent for due in _dues(h)}
-        self.copies: list[Copy] = []
-        self.answers: dict[int, Handed] = {}
-        self.attempts: dict[int, tuple[maillog.Attempt, ...]] = {}
-        self.signers: dict[int, tuple[tuple[str, str], ...]] = {}
-        self.troubles: dict[str, str] = {}
-
-    def readers(self) -> set[str]:
-        """The mailboxes to look into: where something is awaited, and where a bounce would go."""
-        return {box for _, _, box in self.due} | {h.letter.sender for h in self.sent if _dues(h)}
-
-    @property
-    def mail_due(self) -> bool:
-        return any(box != LOG for _, _, box in self.due)
-
-    def drop(self, number: int) -> None:
-        """No longer waits for a message, nor for an answer to it."""
-        with self.lock:
-            self.due = {due for due in self.due if due[0] != number}
-
-    def unreadable(self, box: str, why: str) -> None:
-        """No longer waits for anything in a mailbox, nor for answers to what only could be seen there."""
-        with self.lock:
-            self.troubles[box] = why
-            unanswerable = {number for number, kind, where in self.due if kind == "message" and where == box}
-            self.due = {d for d in self.due if d[2] != box and not (d[1] == "answer" and d[0] in unanswerable)}
-
-    def found(self, copy: Copy) -> None:
-        with self.lock:
-            self.copies.append(copy)
-            self.due.discard((copy.number, copy.kind, copy.box))
-        if copy.kind == "bounce":
-            self.drop(copy.number)
-        elif copy.kind == "message":
-            self._answer(copy)
-
-    def followed(self, number: int, attempts: list[maillog.Attempt]) -> None:
-        """Notes what the log tells; a message sent on is no longer awaited there, a bounced one nowhere."""
-        self.attempts[number] = tuple(attempts)
-        fates = {a.status for a in attempts if not a.filtered}
-        if "bounced" in fates:
-            self.drop(number)
-        if "sent" in fates:
-            with self.lock:
-                self.due.discard((number, "attempt", LOG))
-
-    def _answer(self, copy: Copy) -> None:
-        """Writes back from where an outbound message arrived, once."""
-        letter = self.handed[copy.number].letter
-        if letter.route is not Route.OUTBOUND or not letter.answered_in or copy.number in self.answers:
-            return
-        goes_to, answer = compose_answer(self.sent.plan, letter, copy.message)
-        post = posts(self.site)[letter.recipient]
-        handed = self.answers[copy.number] = submit(self.site, post, letter, letter.recipient, goes_to, answer)
-        if handed.fate in {"unsent", "refused"}:
-            with self.lock:
-                self.due.discard((letter.number, "answer", letter.answered_in))
-
-    def parcel(self, handed: Handed) -> Parcel:
-        number = handed.letter.number
-        copies = tuple(sorted((c for c in self.copies if c.number == number), key=lambda c: c.at))
-        tries, signers = self.attempts.get(number, ()), self.signers.get(number, ())
-        return Parcel(handed, copies, self.answers.get(number), tries, signers)
+def _seen(parcel: Parcel) -> str:
+    return "; ".join(dict.fromkeys(f"{c.kind} in {c.box} {c.folder}" for c in parcel.copies))
 
 
-def _dues(handed: Handed) -> list[Due]:
-    letter = handed.letter
-    if handed.fate not in {"accepted", "unknown"}:
-        return []
-    awaited: list[tuple[Kind, str]] = [("message", letter.lands), ("answer", letter.answered_in)]
-    awaited += [("attempt", "" if letter.inbound or not handed.queue_id else LOG)]
-    return [(letter.number, kind, box) for kind, box in awaited if box]
+def answering(sent: Sent) -> set[int]:
+    """The messages whose answer is awaited: one of all that are about the same, the plain one where it left."""
+    awaited = [h.letter for h in sent if h.taken and h.letter.answered_in and h.letter.route in ANSWERED]
+    first = {letter.subject: letter for letter in sorted(awaited, key=lambda a: a.name == a.subject)}
+    return {letter.number for letter in first.values()}
 
 
-def _look(watch: Watch, address: str, account: Account, deadline: float) -> None:
-    """Reads one mailbox until nothing is awaited anywhere or time is up, then once more for duplicates."""
-    try:
-        with _opened(watch.site, account) as client:
-            box = Box(client, address, watch.sent.plan.marker, watch.marker)
-            while watch.due and time.monotonic() < deadline:
-                _note(watch, box)
-                time.sleep(POLL)
-            _note(watch, box)
-    except (EndpointError, CredentialError, imaplib.IMAP4.error, OSError) as error:
-        watch.unreadable(address, str(error))
+ANSWERED = {Route.OUTBOUND, Route.REFLECTOR}
 
 
-def _note(watch: Watch, box: Box) -> None:
-    for copy in box.new():
-        if copy.number in watch.handed:
-            watch.found(copy)
-
-
-@contextmanager
-def _opened(site: Site, account: Account) -> Iterator[imaplib.IMAP4]:
-    def attempt(address: str) -> imaplib.IMAP4:
-        return endpoint.imap(account.endpoint, endpoint.local_dial, address)
-
-    with endpoint.leaving(endpoint.first(account.addresses(site), attempt)) as client:
-        endpoint.imap_login(client, account.username, account.password)
-        yield client
-
-
-class Box:
-    """A mailbox being watched: the inbox and, where there is one, the junk folder; nothing in it is changed."""
-
-    def __init__(self, client: imaplib.IMAP4, address: str, text: str, marker: re.Pattern[str]) -> None:
-        self.client, self.address, self.marker = client, address, marker
-        self.seen: set[tuple[str, bytes]] = set()
-        self.folders = ["INBOX", *_junk(client)]
-        since = (datetime.now(UTC) - timedelta(days=1)).strftime("%d-%b-%Y")
-        self.query = f'(SINCE {since} OR SUBJECT "{text}" (FROM "MAILER-DAEMON" TEXT "{text}"))'
-
-    def new(self) -> list[Copy]:
-        """The run's messages that were not there at the last look."""
-        return [copy for folder in self.folders for copy in self._new_in(folder)]
-
-    def _new_in(self, folder: str) -> Iterator[Copy]:
-        self.client.select(folder, readonly=True)
-        _, (listed, *_) = self.client.uid("SEARCH", self.query)
-        for uid in (listed or b"").split():
-            if (folder, uid) not in self.seen:
-                self.seen.add((folder, uid))
-                yield from self._copy(folder, uid)
-
-    def _copy(self, folder: str, uid: bytes) -> Iterator[Copy]:
-        _, parts = self.client.uid("FETCH", uid.decode(), "(BODY.PEEK[])")
-        for part in parts:
-            if isinstance(part, tuple):
-                number, kind = classify(part[1], self.marker)
-                yield Copy(number, kind, self.address, folder, time.time(), part[1])
-
-
-def _junk(client: imaplib.IMAP4) -> list[str]:
-    """The folder marked as junk (RFC 6154 2)."""
-    _, listed = client.list()
-    lines = [line.decode(errors="replace") for line in listed if isinstance(line, bytes)]
-    marked = (re.search(r"\\Junk\b[^)]*\) \S+ (.+)$", line) for line in lines)
-    return [found[1] for found in marked if found]
-
-
-def classify(raw: bytes, marker: re.Pattern[str]) -> tuple[int, Kind]:
-    """Which message of the run this is, 0 when of none, and whether it is itself, an answer, or a bounce."""
-    message = message_from_bytes(raw, policy=default)
-    if message.get_content_type() == "multipart/report":  # RFC 3464 2
-        named = marker.search(raw.decode(errors="replace"))
-        return int(named[1]) if named else 0, "bounce"
-    subject = str(message["Subject"] or "")
-    named = marker.search(subject)
-    kind: Kind = "answer" if message["In-Reply-To"] or subject.lower().startswith("re:") else "message"
-    return int(named[1]) if named else 0, kind
-
-
-def _read_log_until(watch: Watch, deadline: float) -> None:
-    """Follows the messages in the server's log while something is awaited, and once at the end."""
-    while watch.due and time.monotonic() < deadline:
-        _read_log(watch)
-        looked = time.monotonic()
-        while watch.mail_due and time.monotonic() < min(deadline, looked + LOG_POLL):
-            time.sleep(POLL)
-        time.sleep(POLL)
-    _read_log(watch)
-
-
-def _read_log(watch: Watch) -> None:
-    try:
-        events = maillog.parse(servers.of(watch.site).log())
-    except RunbookError as error:
-        watch.unreadable(LOG, str(error))
-        return
-    watch.troubles.pop(LOG, None)
-    for number, handed in watch.handed.items():
-        watch.followed(number, _attempts(events, watch.sent.plan.marker, handed))
-        watch.signers[number] = tuple(maillog.signers(events, handed.queue_id)) if handed.queue_id else ()
-
-
-def _attempts(events: Sequence[maillog.Event], marker: str, handed: Handed) -> list[maillog.Attempt]:
-    if handed.letter.inbound:
-        named = f"message-id=<{marker}.{handed.letter.number}@"
-        ids = [e.queue_id for e in events if named in e.text]
-    else:
-        ids = [handed.queue_id] * bool(handed.queue_id)
-    return [attempt for queue_id in ids[:1] for attempt in maillog.follow(events, queue_id)]
+def comes_back(site: Site, letter: Letter) -> bool:
+    """Whether a bounce is to come to the sender: where a relay puts a return path of its own, that gets it."""
+    relay = site.relay_of(site.domain(letter.domain))
+    return letter.route is Route.BOUNCE and not (relay and relay.return_path)

@@ -1,26 +1,21 @@
-"""The test messages a site's params make possible, and how each is written."""
+"""The test messages of a run as values, and whose login each is handed over by."""
 
 from __future__ import annotations
 
-import os
-import secrets
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import format_datetime
+import hashlib
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from runbooklib import endpoint
 from runbooklib.credentials import Secret
+from runbooklib.delivery.questions import Question
 from runbooklib.endpoint import Endpoint
-from runbooklib.params import DOCKER_MAILSERVER, IMPLICIT_TLS, Domain, Login, Recipient, Site
-from runbooklib.results import Check, RunbookError, Shown, Status, Table
-from runbooklib.servers import addresses
+from runbooklib.params import IMPLICIT_TLS, Login, Site
+from runbooklib.results import Check, RunbookError, Shown, Table
 
-SUBMISSION, IMAPS, SMTP_PORT = 587, 993, 25  # RFC 6409, RFC 8314 7.3, RFC 5321
+SUBMISSION, SUBMISSIONS, IMAPS, SMTP_PORT = 587, 465, 993, 25  # RFC 6409, RFC 8314 7.3, RFC 5321
 
 
 class DeliveryError(RunbookError):
@@ -32,35 +27,83 @@ class Route(StrEnum):
 
     OUTBOUND = "outbound"  # our submission, the relay, a recipient outside
     REFLECTOR = "reflector"  # the same, to an address that answers by itself
-    INBOUND = "inbound"  # from outside to a mailbox
+    BOUNCE = "bounce"  # the same, to an address that is known to bounce
+    INBOUND = "inbound"  # from outside to a mailbox, an alias or a sub-address
     CATCH_ALL = "catch-all"  # from outside to an address nobody has
+    DIRECT = "direct"  # from this machine straight to our port 25
+    FORGED = "forged"  # the same, under a domain whose SPF and DMARC forbid it
+
+
+class Form(StrEnum):
+    """How a message is written, or who it says it is from; each is something that relays and filters treat apart."""
+
+    PLAIN = "plain"
+    HTML = "html"
+    ATTACHMENT = "attachment"
+    NON_ASCII = "non-ascii"  # letters outside ASCII in the subject (RFC 2047) and text
+    SMTPUTF8 = "smtputf8"  # in the recipient's local part (RFC 6531)
+    SUB_ADDRESS = "sub-address"  # the sender's, as RFC 5233 names it: hi+runbook@
+    ALIAS = "alias"  # an alias of the mailbox as sender
 
 
 @dataclass(frozen=True)
 class Letter:
     """One message: where it comes from, where it goes, and in whose mailbox it and its answer can be seen."""
 
-    number: int
+    number: int  # made from the name by `numbered`, so that a resumed run finds it again
     route: Route
     domain: str
     sender: str
     recipient: str
     lands: str = ""  # the mailbox to look into; empty when nobody lets us look
     answered_in: str = ""  # the mailbox an answer arrives in; empty when none is expected
+    form: Form = Form.PLAIN
+    port: int = SUBMISSION  # where our own users submit it: 587 or 465
+    door: str = ""  # how this machine comes to our port 25, e.g. IPv6 STARTTLS
+    login: str = ""  # the mailbox that submits it where the sender is none: an alias, a sub-address
+
+    @property
+    def submitter(self) -> str:
+        """Whose login hands it over, and in whose mailbox a bounce of it would be read."""
+        return self.login or self.sender
 
     @property
     def inbound(self) -> bool:
-        return self.route in {Route.INBOUND, Route.CATCH_ALL}
+        return self.route in {Route.INBOUND, Route.CATCH_ALL, Route.DIRECT, Route.FORGED}
+
+    @property
+    def bounces(self) -> bool:
+        """Whether it is sent to come back."""
+        return self.route is Route.BOUNCE
+
+    @property
+    def subject(self) -> str:
+        """Whom this message and its like are about: the first part of its name, the same for every form of it."""
+        return {
+            Route.OUTBOUND: f"outbound {self.domain} {self.recipient}",
+            Route.REFLECTOR: f"reflector {self.domain}",
+            Route.BOUNCE: f"bounce {self.domain}",
+            Route.INBOUND: f"inbound {self.recipient}",
+            Route.CATCH_ALL: f"catch-all {self.domain}",
+            Route.DIRECT: f"direct {self.recipient}",
+            Route.FORGED: f"forged {self.recipient}",
+        }[self.route]
 
     @property
     def name(self) -> str:
         """What tells this message from the run's others, and is the same in every run."""
-        return {
-            Route.OUTBOUND: f"outbound {self.domain} {self.recipient}",
-            Route.REFLECTOR: f"reflector {self.domain}",
-            Route.INBOUND: f"inbound {self.recipient}",
-            Route.CATCH_ALL: f"catch-all {self.domain}",
-        }[self.route]
+        plain = self.form is Form.PLAIN and self.port == SUBMISSION
+        return " ".join(filter(None, [self.subject, "" if plain else f"{self.form} {self.port}", self.door]))
+
+
+DIGITS = 9  # of a letter's number
+
+
+def numbered(letter: Letter) -> Letter:
+    """The letter with the number that follows from its name, always of the same length."""
+    digest = int.from_bytes(hashlib.sha256(letter.name.encode()).digest())
+    least = 10 ** (DIGITS - 1)
+    return replace(letter, number=least + digest % (9 * least))
 
 
 @dataclass(frozen=True)
@@ -69,8 +112,9 @@ class Account:
 
     endpoint: Endpoint
     username: str
-    password: Secret
+    password: Secret  # or a token
     address: str | None = None
+    identify: bool = False  # whether IMAP's ID command is sent even where it is not offered
 
     def addresses(self, site: Site) -> list[str]:
         """Where to connect; raises EndpointError where the name leads nowhere."""
@@ -84,18 +128,23 @@ class Letters(Shown):
     run: str
     marker: str  # stands in each subject; tells this run's messages from any other's
     letters: tuple[Letter, ...]
-    refuse: tuple[str, ...] = ()  # addresses asked for at RCPT on port 25; nothing is sent to them
     missing: tuple[Check, ...] = ()
-    senders: tuple[tuple[str, str], ...] = ()  # aliases, each with a mailbox that is asked whether it may send as it
+    questions: tuple[Question, ...] = ()  # asked up to RCPT; nothing is sent
+    counted: tuple[tuple[str, str], ...] = ()  # by relay: what the run takes of its allowance
+    untested: tuple[str, ...] = ()  # what is left out on purpose, and why
 
     def __bool__(self) -> bool:
-        return bool(self.letters or self.refuse)
+        return bool(self.letters or self.questions)
 
     def __iter__(self) -> Iterator[Letter]:
         return iter(self.letters)
 
     def __len__(self) -> int:
         return len(self.letters)
+
+    def only(self, keep: Callable[[Letter], bool]) -> Letters:
+        """The same run with fewer messages, and nothing asked or missed."""
+        return Letters(self.run, self.marker, tuple(filter(keep, self.letters)))
 
     def mark(self, letter: Letter) -> str:
         """What stands in the letter's subject and in no other's."""
@@ -105,95 +154,72 @@ class Letters(Shown):
         return self.table().parts()
 
     def data(self) -> dict[str, Any]:
-        return self.table().data()
+        """The table, and which messages a resumed run may find handed over."""
+        numbers = [letter.number for letter in self.letters]
+        return self.table().data() | {"kind": "letters", "marker": self.marker, "numbers": numbers}
 
     def table(self) -> Table:
-        """One row a message, then one for each thing that cannot be tested."""
-        rows: list[tuple[str, ...]] = [(a.route, a.sender, a.recipient, _looks(a)) for a in self.letters]
-        rows += [("refused", "", address, "asked for at RCPT on port 25; nothing is sent") for address in self.refuse]
-        rows += [("as an alias", alias, box, "asked for at submission; nothing is sent") for alias, box in self.senders]
+        """What it costs, one row for the messages about the same, then what is only asked and what is not tested."""
+        rows: list[tuple[str, ...]] = [("counted", "", relay, said) for relay, said in self.counted]
+        rows += [_row(group) for group in alike(self.letters, lambda letter: letter.subject)]
+        if asked := [q.name.removeprefix("delivery.") for q in self.questions]:
+            rows.append(("asked", "", "", f"up to RCPT, nothing is sent: {', '.join(asked)}"))
+        rows += [("not tested", "", "", why) for why in self.untested]
         rows += [("not tested", "", "", f"{c.observed}: {c.fix}") for c in self.missing]
         title = f"run {self.run}: {len(self.letters)} messages"
         return Table(title, ("message", "from", "to", "how it is seen"), tuple(rows))
 
 
-def _looks(letter: Letter) -> str:
-    seen = [f"read in {letter.lands}"] * bool(letter.lands) + [f"answer in {letter.answered_in}"] * bool(
-        letter.answered_in
-    )
-    return "; ".join(seen) or "in the server's log only"
+Thing = TypeVar("Thing")
 
 
-def run_id() -> str:
-    """The run we belong to, or a name of our own: UTC time and four random digits."""
-    own = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
-    return os.environ.get("RUNBOOK_RUN") or own
+def alike(things: Iterable[Thing], key: Callable[[Thing], Hashable]) -> list[list[Thing]]:
+    """The things of one key together, in the order in which they first appear."""
+    found: dict[Hashable, list[Thing]] = {}
+    for thing in things:
+        found.setdefault(key(thing), []).append(thing)
+    return list(found.values())
 
 
-def plan(site: Site, run: str = "") -> Letters:
-    """What stage 05 would send for each domain; sends nothing."""
-    run = run or run_id()
-    drafts = [draft for domain in site.domains for draft in _drafts(site, domain, run)]
-    letters = tuple(Letter(i, *draft) for i, draft in enumerate(drafts, 1))
-    refuse = tuple(address for domain in site.domains for address in domain.refuse) if site.test.smtp25 else ()
-    return Letters(run, f"{run}-{site.name}", letters, refuse, tuple(_missing(site)), tuple(_senders(site)))
+def counted(group: Sequence[object], said: str) -> str:
+    """What one of them says, with how many they are."""
+    return said if len(group) == 1 else f"{len(group)} messages: {said}"
 
 
-Draft = tuple[Route, str, str, str, str, str]
+def _row(group: Sequence[Letter]) -> tuple[str, ...]:
+    first = group[0]
+    senders = ", ".join(dict.fromkeys(letter.sender for letter in group))
+    return first.route, senders, first.recipient, "; ".join(filter(None, [_number(group), *_looks(group)]))
 
 
-def _drafts(site: Site, domain: Domain, run: str) -> Iterator[Draft]:
-    if domain.mailboxes:
-        sender = domain.mailboxes[0].address
-        for them in site.test.recipients:
-            answered = sender if them.imap and them.submission else ""
-            yield Route.OUTBOUND, domain.name, sender, them.address, them.address if them.imap else "", answered
-        if site.test.reflector:
-            yield Route.REFLECTOR, domain.name, sender, site.test.reflector, "", sender
-    stranger = _stranger(site)
-    if stranger and domain.mailboxes:
-        box = domain.mailboxes[0].address
-        yield Route.INBOUND, domain.name, stranger.address, box, box, ""
-    if stranger and domain.catch_all:
-        made_up = f"probe-{run.lower()}@{domain.name}"
-        # Where it leads away, the domain's owner keeps a copy.
-        yield Route.CATCH_ALL, domain.name, stranger.address, made_up, addresses.owner(site, domain), ""
+def _number(group: Sequence[Letter]) -> str:
+    """How many messages they are, and what tells them apart."""
+    if len(group) == 1:
+        return ""
+    if doors := [letter.door for letter in group if letter.door]:
+        return f"{len(group)} messages: {', '.join(doors)}"
+    forms = dict.fromkeys(letter.form for letter in group)
+    ports = " and ".join(str(port) for port in dict.fromkeys(letter.port for letter in group))
+    return f"{len(group)} messages: {', '.join(forms)} through {ports}"
 
 
-def _senders(site: Site) -> Iterator[tuple[str, str]]:
-    """An alias of each domain and who reads it, where the server decides by a list of its own who sends as whom."""
-    for domain in site.domains if site.mail.server != DOCKER_MAILSERVER else ():
-        owned = ((alias, box) for alias, boxes in domain.aliases.items() for box in boxes if box in site.mailboxes)
-        yield from list(owned)[:1]
+def _looks(group: Sequence[Letter]) -> list[str]:
+    read = [f"read in {box}" for box in dict.fromkeys(letter.lands for letter in group) if box]
+    read += [f"answer in {box}" for box in dict.fromkeys(letter.answered_in for letter in group) if box]
+    read += ["its bounce, or the provider's word on it"] * (group[0].route is Route.BOUNCE)
+    return read or ["in the server's log only"]
 
 
-def _stranger(site: Site) -> Recipient | None:
-    return next((r for r in site.test.recipients if r.submission), None)
-
-
-def _missing(site: Site) -> Iterator[Check]:
-    """An advisory row for each thing that params do not let us see."""
-
-    def unseen(name: str, expected: str, observed: str, fix: str) -> Check:
-        return Check(name, Status.UNKNOWN, expected, observed, fix, advisory=True)
-
-    if not site.test.recipients:
-        fix = "name one, with imap: to read what arrived"
-        yield unseen("delivery.outbound", "a message to someone outside", "no test.recipients in params", fix)
-    for them in site.test.recipients:
-        if them.imap is None:
-            fix = "add its imap: login, or look there by hand"
-            yield unseen(f"delivery.arrived {them.address}", "what arrived", "no imap for this recipient", fix)
-    if _stranger(site) is None:
-        fix = "add a submission: login of an address elsewhere"
-        yield unseen("delivery.inbound", "a message from outside", "no recipient has submission", fix)
-    if not site.test.smtp25 and any(d.refuse for d in site.domains):
-        fix = "set test.smtp25: true where this machine may speak to port 25"
-        yield unseen("delivery.refused", "refused addresses answer 550 5.1.1", "test.smtp25 is false", fix)
+def post(site: Site, letter: Letter) -> Account:
+    """Where a letter is submitted; our own server has two ports for it."""
+    found = posts(site)[letter.submitter]
+    if letter.submitter not in site.mailboxes or letter.port not in IMPLICIT_TLS:
+        return found
+    return replace(found, endpoint=replace(found.endpoint, port=letter.port, tls="implicit"))
 
 
 def posts(site: Site) -> dict[str, Account]:
-    """By sender: where it submits its mail."""
+    """By address: where it submits its mail."""
     server = Endpoint(site.server.hostname, SUBMISSION, "starttls", site.mail.tls.ca)
     ours = {a: Account(server, a, m.password, site.server.ipv4) for a, m in site.mailboxes.items()}
     return ours | {r.address: _account(r.submission) for r in site.test.recipients if r.submission}
@@ -209,48 +235,4 @@ def boxes(site: Site) -> dict[str, Account]:
 def _account(login: Login) -> Account:
     implicit = login.port in IMPLICIT_TLS | {IMAPS}
     where = Endpoint(login.host, login.port, "implicit" if implicit else "starttls", login.ca)
-    return Account(where, login.username, login.password)
-
-
-BODY = """\
-Hello,
-
-this is a test message. The operator of the mail server {host} sends it
-to see that mail from and to {domain} arrives, and how it is treated
-on its way. Nothing needs to be done; it may be deleted.
-
-Run {run}, message {number}: {route}.
-"""
-
-
-def compose(site: Site, letters: Letters, letter: Letter) -> bytes:
-    """The message as it is submitted; run and number stand in its subject and Message-ID."""
-    message = _headed(
-        letter.sender,
-        letter.recipient,
-        f"runbook test {letters.mark(letter)} {letter.route} {letter.domain}",
-        f"<{letters.marker}.{letter.number}@{letter.sender.rpartition('@')[2]}>",
-    )
-    message["X-Runbook-Run"] = letters.run
-    told = {"host": site.server.hostname, "domain": letter.domain, "run": letters.run}
-    message.set_content(BODY.format(**told, number=letter.number, route=letter.route))
-    return message.as_bytes()
-
-
-def compose_answer(letters: Letters, letter: Letter, received: EmailMessage) -> tuple[str, bytes]:
-    """The answer a person would send to what arrived, and the address it goes to (RFC 5322 3.6.2, 3.6.4)."""
-    goes_to = (received["Reply-To"] or received["From"]).addresses[0].addr_spec
-    sender = letter.recipient
-    subject = f"Re: {str(received['Subject']).strip()}"
-    message = _headed(sender, goes_to, subject, f"<{letters.marker}.{letter.number}.re@{sender.rpartition('@')[2]}>")
-    message["In-Reply-To"] = message["References"] = str(received["Message-ID"])
-    message["X-Runbook-Run"] = letters.run
-    message.set_content("Hello,\n\nyour test message arrived; this is the answer to it.\n")
-    return goes_to, message.as_bytes()
-
-
-def _headed(sender: str, recipient: str, subject: str, message_id: str) -> EmailMessage:
-    message = EmailMessage(policy=SMTP)
-    message["From"], message["To"], message["Subject"] = sender, recipient, subject
-    message["Date"], message["Message-ID"] = format_datetime(datetime.now(UTC)), message_id
-    return message
+    return Account(where, login.username, login.secret, identify=login.identify)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
+from runbooklib.diagnosis import facts
 from runbooklib.params import DOCKER_MAILSERVER
 from runbooklib.results import Shown, Table
 
-SHORT = 120  # characters of a value in the table; the whole of it is in `saved`
+BLANK = re.compile(" ")
+SLOW = 1.0  # seconds from which on it is worth saying what a fact took
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,8 @@ class Fact:
     value: Any = None
     unseen: str = ""
     advisory: bool = False  # nobody must be stopped because this could not be seen
+    seconds: float = 0.0  # that asking took
+    fix: str = ""  # what makes it visible, where whoever asked knows
 
 
 @dataclass(frozen=True)
@@ -28,6 +33,7 @@ class Evidence(Shown):
 
     site: Mapping[str, Any]
     facts: Mapping[str, Fact] = field(default_factory=dict)
+    taken: str = ""  # when, UTC
 
     def __getitem__(self, name: str) -> Any:
         """A fact's value; None where it was not seen."""
@@ -36,9 +42,27 @@ class Evidence(Shown):
 
     def under(self, prefix: str) -> Iterator[tuple[str, Any]]:
         """The seen facts `prefix NAME` as (NAME, value)."""
-        for name, fact in self.facts.items():
-            if name.startswith(f"{prefix} ") and not fact.unseen:
-                yield name.removeprefix(f"{prefix} "), fact.value
+        return iter(self._under.get(prefix, ()))
+
+    @cached_property
+    def _under(self) -> dict[str, list[tuple[str, Any]]]:
+        """The same for every prefix there is: some hundred rules ask, each for its own."""
+        found: dict[str, list[tuple[str, Any]]] = {}
+        seen = ((name, fact.value) for name, fact in self.facts.items() if not fact.unseen)
+        for name, value in seen:
+            for space in BLANK.finditer(name):
+                found.setdefault(name[: space.start()], []).append((name[space.end() :], value))
+        return found
+
+    def also(self, name: str, fact: Fact) -> Evidence:
+        """The same evidence with one fact more."""
+        return replace(self, facts={**self.facts, name: fact})
+
+    @classmethod
+    def alone(cls, name: str, fact: Fact) -> Evidence:
+        """One fact of which nobody says which site it is about."""
+        site: dict[str, Any] = {"name": "", "hostname": "", "ipv4": None, "ipv6": None, "ports": [], "domains": []}
+        return cls(site, {name: fact})
 
     @property
     def server(self) -> str:
@@ -57,12 +81,14 @@ class Evidence(Shown):
         return self.table().data()
 
     def table(self) -> Table:
-        """What was not seen first."""
-        ordered = sorted(self.facts.items(), key=lambda pair: (not pair[1].unseen, pair[0]))
-        rows = tuple(
-            (name, f"not seen: {fact.unseen}" if fact.unseen else _short(fact.value)) for name, fact in ordered
-        )
-        return Table("evidence", ("fact", "value"), rows)
+        """What was not seen first, then by what it tells of, each in few words; the whole of it is in the bundle."""
+        rows = tuple(_row(name, fact) for name, fact in sorted(self.facts.items(), key=_place))
+        return Table(self._title(), ("about", "fact", "value", "took"), rows)
+
+    def _title(self) -> str:
+        seen = sum(not fact.unseen for fact in self.facts.values())
+        taken = f" at {self.taken}" if self.taken else ""
+        return f"evidence: {seen} of {len(self.facts)} facts seen{taken}"
 
     def saved(self) -> dict[str, Any]:
         """The evidence as JSON holds it."""
@@ -74,6 +100,16 @@ class Evidence(Shown):
         return cls(saved["site"], {name: Fact(**fact) for name, fact in saved["facts"].items()})
 
 
-def _short(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= SHORT else text[: SHORT - 1] + "…"
+def _place(named: tuple[str, Fact]) -> tuple[bool, int]:
+    name, fact = named
+    return not fact.unseen, facts.ORDER.index(facts.kind(name))
+
+
+def _row(name: str, fact: Fact) -> tuple[str, str, str, str]:
+    value = f"not seen: {facts.readable(fact.unseen)}" if fact.unseen else facts.short(name, fact.value)
+    return (
+        facts.kind(name),
+        facts.readable(name, facts.NAME),
+        value,
+        f"{fact.seconds:.1f} s" if fact.seconds >= SLOW else "",
+    )

@@ -4,10 +4,14 @@ mailcow#n names an issue of mailcow/mailcow-dockerized.
 """
 
 from runbooklib.diagnosis import mailcow_symptoms as cow
-from runbooklib.diagnosis.rules import BOOTSTRAP, RELAY, Rule
+from runbooklib.diagnosis.rules import BOOTSTRAP, RELAY, Rule, Symptom
 from runbooklib.results import Status
 
 ROUTES = ("routes", "queue", "log")
+
+# From whichever folder its containers were made.
+UP = """cd "$(docker inspect -f '{{index .Config.Labels "com.docker.compose.project.working_dir"}}' """
+UP += '$(docker ps -aqf label=com.docker.compose.service=postfix-mailcow))" && docker compose up -d'
 
 MAILCOW_RULES = (
     Rule(
@@ -16,8 +20,11 @@ MAILCOW_RULES = (
         needs=("api",),
         match=cow.api("absent"),
         fix="run stage 01",
+        ref="docs.mailcow.email/getstarted/install",
+        cell="01-bootstrap#apply",
         explains=("port", "tls", "disk", "watchdog", "relay"),
         mended_by=BOOTSTRAP,
+        symptoms=tuple(Symptom),
     ),
     Rule(
         id="api-key-refused",
@@ -27,6 +34,7 @@ MAILCOW_RULES = (
         fix="compare mail.api_key with System > Configuration > Access > API; a key in mailcow.conf counts after "
         "`docker compose up -d`. Do not try on: ten refused keys within ten minutes ban this address",
         ref="mailcow#1374, mailcow#3476",
+        symptoms=tuple(Symptom),
     ),
     Rule(
         id="api-address-refused",
@@ -36,6 +44,7 @@ MAILCOW_RULES = (
         fix="add the address it names to API_ALLOW_FROM in mailcow.conf (the server itself is 172.22.1.1) and run "
         "`docker compose up -d`; or in System > Configuration > Access > API",
         ref="mailcow#1374, mailcow#3476",
+        symptoms=tuple(Symptom),
     ),
     Rule(
         id="api-empty",
@@ -44,6 +53,7 @@ MAILCOW_RULES = (
         match=cow.api("empty"),
         fix="see whether a proxy in between drops the header X-API-Key; else read the log of php-fpm-mailcow",
         ref="mailcow#3476",
+        symptoms=tuple(Symptom),
     ),
     Rule(
         id="api-untrusted",
@@ -52,14 +62,18 @@ MAILCOW_RULES = (
         match=cow.api("certificate"),
         fix="see that mail.url has the name in the certificate, and mail.tls.ca its CA where that is private",
         ref="RFC 9110 4.3.4",
+        symptoms=tuple(Symptom),
     ),
     Rule(
         id="container-down",
         cause="a container of mailcow does not run",
         needs=("containers",),
         match=cow.containers_down,
-        fix="`docker compose up -d` on the server; `docker compose logs NAME` says why it ended",
+        fix="start it, in mailcow's folder on the server; `docker compose logs NAME` says why it ended",
+        ref="docker-inspect(1), State.Status",
+        command=UP,
         explains=("port", "tls", "queue"),
+        symptoms=tuple(Symptom),
     ),
     Rule(
         id="domain-missing",
@@ -67,8 +81,11 @@ MAILCOW_RULES = (
         needs=("domains",),
         match=cow.missing_domain,
         fix="run stage 01",
+        ref="mailcow API: add/domain",
+        cell="01-bootstrap#apply",
         explains=("routes", "keys", "relay"),  # the login may be one that stage 02 has yet to have made
         mended_by=BOOTSTRAP,
+        symptoms=(Symptom.CANNOT_SEND, Symptom.CANNOT_RECEIVE, Symptom.BOUNCED),
     ),
     Rule(
         id="relay-implicit-tls",
@@ -78,6 +95,7 @@ MAILCOW_RULES = (
         fix="name the relay's STARTTLS port in params, 587, 2525 or 2587, and run stage 02",
         ref="mailcow#2881",
         explains=ROUTES,
+        symptoms=(Symptom.CANNOT_SEND, Symptom.SLOW),
     ),
     Rule(
         id="relay-password-escaped",
@@ -85,8 +103,10 @@ MAILCOW_RULES = (
         needs=("transports",),
         match=cow.escaped,
         fix="run stage 02, which writes it by edit/relayhost, where nothing is put in; a user with a colon never works",
+        cell="02-relay#apply",
         ref="mailcow#6923",
         explains=("queue", "log"),
+        symptoms=(Symptom.CANNOT_SEND,),
     ),
     Rule(
         id="relay-login-differs",
@@ -94,8 +114,11 @@ MAILCOW_RULES = (
         needs=("transports",),
         match=cow.login_differs,
         fix="run stage 02",
+        ref="postconf(5) smtp_sasl_password_maps",
+        cell="02-relay#apply",
         explains=("queue", "log"),
         mended_by=RELAY,
+        symptoms=(Symptom.CANNOT_SEND,),
     ),
     Rule(
         id="relay-crossed",
@@ -105,6 +128,7 @@ MAILCOW_RULES = (
         fix="take the transport from the mailbox (its Edit page); one level only, and that is the domain's",
         ref="mailcow#4103",
         explains=("queue", "log"),
+        symptoms=(Symptom.CANNOT_SEND,),
     ),
     Rule(
         id="relay-inactive",
@@ -112,9 +136,11 @@ MAILCOW_RULES = (
         needs=("domains",),
         match=cow.inactive,
         fix="run stage 02; or activate it in System > Configuration > Routing",
+        cell="02-relay#apply",
         ref="mailcow#4199",
         explains=ROUTES,
         mended_by=RELAY,
+        symptoms=(Symptom.CANNOT_SEND, Symptom.JUNK),
     ),
     Rule(
         id="relay-without-port",
@@ -122,8 +148,10 @@ MAILCOW_RULES = (
         needs=("transports",),
         match=cow.without_port,
         fix="run stage 02: it makes one with brackets and port",
+        cell="02-relay#apply",
         ref="mailcow#3756, mailcow#5278",
         explains=ROUTES,
+        symptoms=(Symptom.CANNOT_SEND,),
     ),
     Rule(
         id="sender-foreign",
@@ -133,6 +161,7 @@ MAILCOW_RULES = (
         fix="add that domain to mailcow, or as an alias domain, and give it a transport; or end that sender's right",
         ref="mailcow#2937",
         status=Status.WARN,
+        symptoms=(Symptom.CANNOT_SEND, Symptom.JUNK),
     ),
     Rule(
         id="sent-on",
@@ -142,6 +171,7 @@ MAILCOW_RULES = (
         fix="let people fetch it, or keep port 25 open; a transport map for * would overrule every relay",
         ref="mailcow#1189, mailcow#5848",
         status=Status.WARN,
+        symptoms=(Symptom.JUNK, Symptom.BOUNCED),
     ),
     Rule(
         id="domain-relayed",
@@ -150,6 +180,7 @@ MAILCOW_RULES = (
         match=cow.relayed_domain,
         fix="untick `Relay this domain` in the domain's Edit page",
         ref="mailcow#3854, mailcow#4424, mailcow#1724",
+        symptoms=(Symptom.CANNOT_RECEIVE, Symptom.BOUNCED),
     ),
     Rule(
         id="transport-overrules",
@@ -159,6 +190,7 @@ MAILCOW_RULES = (
         fix="delete it in System > Configuration > Routing, unless it is meant",
         ref="mailcow#6817",
         status=Status.WARN,
+        symptoms=(Symptom.CANNOT_SEND, Symptom.BOUNCED),
     ),
     Rule(
         id="watchdog-unheard",
@@ -168,6 +200,7 @@ MAILCOW_RULES = (
         fix="set WATCHDOG_NOTIFY_WEBHOOK in mailcow.conf, or let the provider open port 25",
         ref="mailcow#4197, mailcow#4298",
         status=Status.WARN,
+        symptoms=(Symptom.CANNOT_SEND,),
     ),
     Rule(
         id="alias-inactive",
@@ -175,7 +208,10 @@ MAILCOW_RULES = (
         needs=("aliases",),
         match=cow.alias_inactive,
         fix="run stage 01",
+        ref="mailcow API: add/alias, active",
+        cell="01-bootstrap#apply",
         mended_by=BOOTSTRAP,
+        symptoms=(Symptom.CANNOT_RECEIVE, Symptom.BOUNCED),
     ),
     Rule(
         id="alias-may-not-send",
@@ -183,8 +219,10 @@ MAILCOW_RULES = (
         needs=("aliases",),
         match=cow.alias_may_not_send,
         fix="run stage 01, or set sender_allowed in the alias's Edit page",
+        cell="01-bootstrap#apply",
         ref="mailcow#3298, mailcow#683",
         status=Status.WARN,
+        symptoms=(Symptom.CANNOT_SEND, Symptom.BOUNCED),
     ),
     Rule(
         id="sender-not-owned",
@@ -194,6 +232,7 @@ MAILCOW_RULES = (
         fix="allow it in the mailbox's sender ACL, or make an alias of it that may send",
         ref="mailcow#3298",
         status=Status.WARN,
+        symptoms=(Symptom.CANNOT_SEND, Symptom.BOUNCED),
     ),
     Rule(
         id="release-too-old",
@@ -203,5 +242,6 @@ MAILCOW_RULES = (
         fix="update mailcow",
         ref="mailcow#2410",
         explains=("queue",),
+        symptoms=(Symptom.CANNOT_SEND, Symptom.BOUNCED),
     ),
 )

@@ -1,8 +1,8 @@
 """Rules about plain Postfix on a host, with Dovecot and a signer beside it."""
 
 from runbooklib.diagnosis import postfix_symptoms as host
-from runbooklib.diagnosis import symptoms
-from runbooklib.diagnosis.rules import BOOTSTRAP, INSIDE, Rule
+from runbooklib.diagnosis import symptoms, trust_symptoms
+from runbooklib.diagnosis.rules import BOOTSTRAP, INSIDE, Rule, Sureness, Symptom
 from runbooklib.results import Status
 
 POSTFIX_RULES = (
@@ -12,8 +12,11 @@ POSTFIX_RULES = (
         needs=("services",),
         match=host.absent,
         fix="run stage 01",
+        ref="postfix(1)",
+        cell="01-bootstrap#apply",
         explains=("tables", *(word for word in INSIDE if word != "services")),
         mended_by=BOOTSTRAP,
+        symptoms=tuple(Symptom),
     ),
     Rule(
         id="configuration-broken",
@@ -23,6 +26,7 @@ POSTFIX_RULES = (
         fix="mend the line it names, ask `postfix check`, then `postfix reload`; what is ours stage 02 writes again",
         ref="postfix(1)",
         explains=("tables", *INSIDE),
+        symptoms=tuple(Symptom),
     ),
     Rule(
         id="service-down",
@@ -30,7 +34,9 @@ POSTFIX_RULES = (
         needs=("services",),
         match=symptoms.services_down,
         fix="`systemctl restart NAME`, or `service NAME restart`; its last lines in the mail log say why it stopped",
+        ref="service(8)",
         explains=("listeners", "sockets", "port", "tls", "log"),
+        symptoms=tuple(Symptom),
     ),
     Rule(
         id="table-missing",
@@ -40,6 +46,7 @@ POSTFIX_RULES = (
         fix="make it, with `postmap FILE` where a database is missing (stage 02 writes ours again), or take it out",
         ref="postmap(1), DATABASE_README",
         explains=("log", "queue"),
+        symptoms=(Symptom.CANNOT_SEND, Symptom.CANNOT_RECEIVE),
     ),
     Rule(
         id="table-unusable",
@@ -49,6 +56,7 @@ POSTFIX_RULES = (
         fix="mend the table the line names; `postmap -q KEY TYPE:FILE` shows whether it answers",
         ref="DATABASE_README",
         status=Status.WARN,
+        symptoms=(Symptom.CANNOT_SEND, Symptom.CANNOT_RECEIVE),
     ),
     Rule(
         id="milter-down",
@@ -58,6 +66,7 @@ POSTFIX_RULES = (
         fix="start it (`systemctl restart opendkim`), and see that its Socket and Postfix's smtpd_milters agree",
         ref="MILTER_README",
         explains=("log", "tls"),
+        symptoms=(Symptom.CANNOT_SEND, Symptom.CANNOT_RECEIVE, Symptom.JUNK),
     ),
     Rule(
         id="milter-rejects",
@@ -67,6 +76,7 @@ POSTFIX_RULES = (
         fix="read the milter's own lines in the mail log: a restart, a key or table it may not read (03)",
         ref="MILTER_README, RFC 3463 3.8",
         status=Status.WARN,
+        symptoms=(Symptom.CANNOT_SEND, Symptom.CANNOT_RECEIVE),
     ),
     Rule(
         id="lmtp-down",
@@ -76,6 +86,7 @@ POSTFIX_RULES = (
         fix="see that Dovecot's service lmtp has a listener there, as virtual_transport names it (01)",
         ref="lmtp(8)",
         explains=("log", "queue"),
+        symptoms=(Symptom.CANNOT_RECEIVE, Symptom.SLOW),
     ),
     Rule(
         id="login-socket-down",
@@ -85,6 +96,7 @@ POSTFIX_RULES = (
         fix="see that Dovecot's service auth has a listener there, as smtpd_sasl_path names it (01)",
         ref="SASL_README",
         explains=("log", "tls"),
+        symptoms=(Symptom.CLIENT, Symptom.CANNOT_SEND),
     ),
     Rule(
         id="listener-missing",
@@ -92,7 +104,9 @@ POSTFIX_RULES = (
         needs=("listeners",),
         match=symptoms.not_listening,
         fix="see which service should listen there (`postconf -M`, `doveconf -n`) and its lines in the mail log",
+        ref="master(5)",
         explains=("port", "tls"),
+        symptoms=(Symptom.CLIENT, Symptom.CANNOT_RECEIVE),
     ),
     Rule(
         id="resolver-broken",
@@ -102,23 +116,7 @@ POSTFIX_RULES = (
         fix="mend /etc/resolv.conf, then restart Postfix: it holds a copy in its chroot",
         ref="smtp(8)",
         explains=("relay", "queue"),
-    ),
-    Rule(
-        id="dkim-unsigned",
-        cause="a sender's domain has no key in the running signer, so its mail leaves unsigned",
-        needs=("log",),
-        match=symptoms.logged(r"no signing table match"),
-        fix="run stage 03",
-        ref="opendkim.conf(5)",
-        status=Status.WARN,
-    ),
-    Rule(
-        id="dkim-unreadable",
-        cause="OpenDKIM refuses a key that others may read or write",
-        needs=("log",),
-        match=symptoms.logged(r"key data is not secure"),
-        fix="run stage 03: it sets owner and mode",
-        ref="opendkim.conf(5), RequireSafeKeys",
+        symptoms=(Symptom.CANNOT_SEND, Symptom.CANNOT_RECEIVE, Symptom.SLOW),
     ),
     Rule(
         id="login-service-lost",
@@ -128,6 +126,7 @@ POSTFIX_RULES = (
         fix="see whether Dovecot runs; wait a minute, or restart Postfix",
         ref="master(8) throttling",
         explains=("tls",),
+        symptoms=(Symptom.CLIENT, Symptom.CANNOT_SEND),
     ),
     Rule(
         id="hostname-is-domain",
@@ -136,6 +135,7 @@ POSTFIX_RULES = (
         match=symptoms.logged(r"do not list domain .* in BOTH|User unknown in local recipient table"),
         fix="take the mail domain out of mydestination, and name the host mail.DOMAIN",
         ref="ADDRESS_CLASS_README",
+        symptoms=(Symptom.CANNOT_RECEIVE, Symptom.BOUNCED),
     ),
     Rule(
         id="sender-not-owned",
@@ -145,14 +145,48 @@ POSTFIX_RULES = (
         fix="let smtpd_sender_login_maps name the login for that address: an alias in params and stage 01 do so",
         ref="postconf(5) reject_sender_login_mismatch",
         status=Status.WARN,
+        symptoms=(Symptom.CANNOT_SEND, Symptom.BOUNCED),
     ),
     Rule(
         id="open-relay",
-        cause="Postfix trusts whole networks: whoever is in one may send to anyone",
+        cause="Postfix trusts strangers' networks: whoever comes from there may send to anyone without a login",
         needs=("postfix",),
-        match=symptoms.trusts_networks,
+        match=trust_symptoms.trusts_strangers,
+        fix="let mynetworks name only this host: a program that sends from another can log in on 587",
+        ref="postconf(5) mynetworks",
+        command="postconf -e 'mynetworks = 127.0.0.0/8 [::1]/128' && postfix reload",
+        symptoms=(Symptom.JUNK, Symptom.BOUNCED),
+    ),
+    Rule(
+        id="neighbours-trusted",
+        cause="Postfix lets neighbours send to anyone without a login, and with them whoever a gateway stands for",
+        needs=("postfix",),
+        match=trust_symptoms.trusts_neighbours,
         fix="name in mynetworks only what must send without a login",
         ref="postconf(5) mynetworks",
         status=Status.WARN,
+        sureness=Sureness.LIKELY,
+        observe="who is in these networks, and whether any program there sends without a login (the mail log)",
+        symptoms=(Symptom.JUNK, Symptom.BOUNCED),
+    ),
+    Rule(
+        id="queue-held",
+        cause="messages are on hold: Postfix never tries them by itself",
+        needs=("queue",),
+        match=host.held,
+        fix="release them, unless somebody keeps them back on purpose; a HOLD in an access table holds the next ones",
+        ref="postsuper(1), access(5)",
+        command="postsuper -H ALL",
+        symptoms=(Symptom.CANNOT_SEND, Symptom.CANNOT_RECEIVE, Symptom.SLOW),
+    ),
+    Rule(
+        id="queue-deferred",
+        cause="Postfix is told to keep back all mail of a transport, as one does for maintenance",
+        needs=("postfix",),
+        match=host.deferring,
+        fix="take defer_transports out of main.cf, and have the queue tried",
+        ref="postconf(5) defer_transports",
+        command="postconf -X defer_transports && postfix reload && postqueue -f",
+        symptoms=(Symptom.CANNOT_SEND, Symptom.CANNOT_RECEIVE, Symptom.SLOW),
     ),
 )

@@ -38,3 +38,15 @@ def unheard(kind: str) -> Match:
                 yield f"nobody listens on {name.removeprefix(f'{kind} ')}"
 
     return match
+
+
+def held(evidence: Evidence) -> Iterator[str]:
+    count = (evidence["queue"] or {}).get("held", 0)
+    if count:
+        yield f"{count} on hold"
+
+
+def deferring(evidence: Evidence) -> Iterator[str]:
+    transports = (evidence["postfix"] or {}).get("defer_transports", "")
+    if transports:
+        yield f"defer_transports is {transports}"

@@ -1,37 +1,45 @@
-"""Rules about any mail server: ports, certificate, relay, resources.
+"""Rules about any mail server: certificate, resources.
 
 Many are what docker-mailserver's users ran into; DMS#n names their issue.
 """
 
 from runbooklib.diagnosis import symptoms
-from runbooklib.diagnosis.rules import RELAY, Rule
+from runbooklib.diagnosis.rules import Rule, Symptom
 from runbooklib.results import Status
 
+# Of what else is found much is told by a clock, so it is looked at first.
+CLOCK_WRONG = Rule(
+    id="clock-wrong",
+    cause="the clocks here and on the server differ; certificates, TSIG and Date headers go wrong",
+    needs=("clock",),
+    match=symptoms.clock_skew,
+    fix="compare both with a third, and switch on time synchronisation where the clock is wrong (`timedatectl "
+    "set-ntp true`)",
+    ref="RFC 8945 5.2.3",
+    entails=("certificate-early", "certificate-expired"),
+    symptoms=(Symptom.JUNK, Symptom.CLIENT),
+)
 SERVER_RULES = (
-    Rule(
-        id="port-closed",
-        cause="a mail port cannot be reached from outside",
-        needs=("port",),
-        match=symptoms.closed_outside,
-        fix="see that the server listens there (01), and open it in the provider's and the server's firewall",
-        explains=("tls",),
-    ),
     Rule(
         id="disk-full",
         cause="the disk is full: nothing is accepted or delivered any more",
         needs=("disk",),
-        match=symptoms.disk(symptoms.FULL),
+        match=symptoms.disk_full,
         fix="free space: old logs, large mailboxes, Docker images that nothing uses",
         ref="postconf(5) queue_minfree",
         explains=("disk",),
+        entails=("queue-limit", "bounced-limit", "queue-other"),
+        symptoms=(Symptom.CANNOT_RECEIVE, Symptom.CANNOT_SEND, Symptom.CLIENT),
     ),
     Rule(
         id="disk-filling",
         cause="the disk fills up",
         needs=("disk",),
-        match=symptoms.disk(symptoms.FILLING),
-        fix="free space before it is full",
+        match=symptoms.disk_filling,
+        fix="free space before it is full: old logs, large mailboxes, Docker images that nothing uses",
+        ref="postconf(5) queue_minfree, df(1)",
         status=Status.WARN,
+        symptoms=(Symptom.CANNOT_RECEIVE,),
     ),
     Rule(
         id="memory-low",
@@ -39,126 +47,8 @@ SERVER_RULES = (
         needs=("memory",),
         match=symptoms.memory_low,
         fix="stop what is not needed, or add memory or swap",
+        ref="proc(5), MemAvailable",
         status=Status.WARN,
-    ),
-    Rule(
-        id="clock-wrong",
-        cause="the clocks here and on the server differ; certificates, TSIG and Date headers go wrong",
-        needs=("clock",),
-        match=symptoms.clock_skew,
-        fix="switch on time synchronisation where the clock is wrong",
-        ref="RFC 8945 5.2.3",
-    ),
-    Rule(
-        id="certificate-expired",
-        cause="the certificate has expired",
-        needs=("tls",),
-        match=symptoms.certificate("expired"),
-        fix="renew it: what params name goes up with stage 01; what the server gets by itself has an ACME client's log",
-        ref="RFC 5280 4.1.2.5",
-    ),
-    Rule(
-        id="certificate-name",
-        cause="the certificate is for another name",
-        needs=("tls",),
-        match=symptoms.certificate("wrong name"),
-        fix="get one for server.hostname, and run stage 01 where params name its files",
-        ref="RFC 9525 6",
-    ),
-    Rule(
-        id="certificate-untrusted",
-        cause="clients do not know the CA, or the chain is not whole",
-        needs=("tls",),
-        match=symptoms.certificate("unknown CA"),
-        fix="install the full chain; name a private CA in mail.tls.ca",
-        ref="RFC 5280 6",
-    ),
-    Rule(
-        id="certificate-expiring",
-        cause="the certificate expires soon",
-        needs=("tls",),
-        match=symptoms.certificate_expiring,
-        fix="renew it; run stage 01 where params name its files",
-        status=Status.WARN,
-    ),
-    Rule(
-        id="starttls-missing",
-        cause="the server offers no TLS: passwords would travel in clear text",
-        needs=("tls",),
-        match=symptoms.no_starttls,
-        fix="run stage 01: it gives the server its certificate and switches TLS on",
-        ref="RFC 8314 3.3, DMS#4354",
-    ),
-    Rule(
-        id="relay-name",
-        cause="the relay's name has no address",
-        needs=("relay",),
-        match=symptoms.relay("name"),
-        fix="correct relays.*.host and run stage 02",
-        explains=("queue",),
-    ),
-    Rule(
-        id="relay-unreachable",
-        cause="the relay's port cannot be reached from the server",
-        needs=("relay",),
-        match=symptoms.relay("unreachable"),
-        fix="open outbound traffic to it, or use another of the relay's ports (587, 2525)",
-        ref="DMS#598, DMS#3488",
-        explains=("queue",),
-    ),
-    Rule(
-        id="relay-greeting",
-        cause="the relay connects and then will not talk",
-        needs=("relay",),
-        match=symptoms.relay("greeting"),
-        fix="its reply says why; a 4xx passes by itself, a 5xx may mean that it has blocked the server's address",
-        ref="RFC 5321 3.1",
-        explains=("queue",),
-    ),
-    Rule(
-        id="relay-tls",
-        cause="port and TLS mode of the relay do not belong together",
-        needs=("relay",),
-        match=symptoms.relay("tls"),
-        fix="587 with tls: starttls, or 465 with tls: implicit; then stage 02",
-        ref="RFC 8314 3, DMS#1018, DMS#4136",
-        explains=("queue",),
-    ),
-    Rule(
-        id="relay-certificate",
-        cause="the relay's certificate is not to be trusted",
-        needs=("relay",),
-        match=symptoms.relay("certificate"),
-        fix="do not weaken TLS: check relays.*.host, and relays.*.ca where its CA is private",
-        ref="RFC 3207 4.1",
-        explains=("queue",),
-    ),
-    Rule(
-        id="relay-login",
-        cause="the relay refuses user or password",
-        needs=("relay",),
-        match=symptoms.relay("login"),
-        fix="correct relays.*.username and password, and run stage 02",
-        ref="RFC 4954 4",
-        explains=("queue",),
-    ),
-    Rule(
-        id="relay-route",
-        cause="a domain's mail leaves by another way than the params say",
-        needs=("routes",),
-        match=symptoms.routes_differ,
-        fix="run stage 02",
-        ref="DMS#1393",
-        explains=("queue",),
-        mended_by=RELAY,
-    ),
-    Rule(
-        id="null-sender-refused",
-        cause="the relay refuses bounces, whose envelope sender is empty",
-        needs=("log",),
-        match=symptoms.logged(r"Invalid MAIL FROM address provided"),
-        fix="let the null sender leave by another route",
-        ref="RFC 5321 4.5.5, DMS#2403",
-        status=Status.WARN,
+        symptoms=(Symptom.SLOW,),
     ),
 )

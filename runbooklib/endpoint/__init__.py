@@ -8,7 +8,8 @@ EndpointError
 ├── NoStartTlsError    STARTTLS is not offered, or was refused
 ├── TlsError           the handshake broke before a certificate could be judged
 ├── CertificateError   expired, not yet valid, wrong name, or of an unknown CA
-└── LoginError         user or password refused, or no login offered
+├── LoginError         user, password or token refused, or no login offered
+└── FolderError        logged in, and a folder cannot be opened
 """
 
 from runbooklib.endpoint.connection import Dial, Endpoint, Tls, connect, context, first, local_dial, secure
@@ -20,6 +21,7 @@ from runbooklib.endpoint.errors import (
     TEMPORARY,
     CertificateError,
     EndpointError,
+    FolderError,
     GreetingError,
     LoginError,
     NameMissingError,
@@ -28,8 +30,8 @@ from runbooklib.endpoint.errors import (
     TlsError,
     UnreachableError,
 )
-from runbooklib.endpoint.mailbox import imap, imap_login, leaving
-from runbooklib.endpoint.names import lookup, resolve, texts
+from runbooklib.endpoint.mailbox import examine, imap, imap_login, leaving
+from runbooklib.endpoint.names import lookup, resolve, texts, validated
 from runbooklib.endpoint.replies import SENDER, Reply, judge
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "Dial",
     "Endpoint",
     "EndpointError",
+    "FolderError",
     "GreetingError",
     "LoginError",
     "NameMissingError",
@@ -55,6 +58,7 @@ __all__ = [
     "connect",
     "context",
     "ending",
+    "examine",
     "first",
     "imap",
     "imap_login",
@@ -68,4 +72,5 @@ __all__ = [
     "secure",
     "smtp",
     "texts",
+    "validated",
 ]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
-from runbooklib.endpoint.errors import CertificateError, EndpointError, TlsError, UnreachableError
+from runbooklib.endpoint.errors import CertificateError, EndpointError, GreetingError, TlsError, UnreachableError
 from runbooklib.places import locate
 
 Dial = Callable[[str, int, float], socket.socket]  # address, port, timeout in seconds; raises OSError
@@ -37,7 +37,7 @@ def local_dial(address: str, port: int, timeout: float) -> socket.socket:
 def connect(endpoint: Endpoint, dial: Dial, address: str, timeout: float = 15) -> socket.socket:
     """A TCP connection to one address of the endpoint, inside TLS when TLS is implicit.
 
-    Raises UnreachableError, TlsError or CertificateError.
+    Raises UnreachableError, GreetingError, TlsError or CertificateError.
     """
     where = f"{endpoint} [{address}]"
     try:
@@ -54,7 +54,7 @@ def connect(endpoint: Endpoint, dial: Dial, address: str, timeout: float = 15) -
 def secure(endpoint: Endpoint, sock: socket.socket) -> ssl.SSLSocket:
     """The connection inside TLS, its certificate verified against the endpoint's name.
 
-    Raises TlsError or CertificateError.
+    Raises GreetingError, TlsError or CertificateError.
     """
     try:
         return context(endpoint.ca).wrap_socket(sock, server_hostname=endpoint.host)
@@ -78,7 +78,7 @@ def tls_error(endpoint: Endpoint, error: OSError) -> EndpointError:
         reason = X509_V_ERR.get(error.verify_code, "unknown CA")
         return CertificateError(f"{endpoint}: certificate refused, {reason}: {error.verify_message}", reason)
     if isinstance(error, TimeoutError):
-        return TlsError(f"{endpoint}: no TLS answer in time")
+        return GreetingError(f"{endpoint}: no TLS answer in time")
     reason = getattr(error, "reason", None) or error.strerror or str(error)
     return TlsError(f"{endpoint}: no TLS handshake: {reason}", plaintext=reason in NO_RECORD)
 

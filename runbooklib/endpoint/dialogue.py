@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 
-from runbooklib.credentials import Secret
+from runbooklib.credentials import Secret, Token
+from runbooklib.endpoint import refusals
 from runbooklib.endpoint.connection import Dial, Endpoint, connect, context, tls_error
 from runbooklib.endpoint.errors import (
     AUTHENTICATED,
@@ -105,22 +106,40 @@ def reply(code: int, said: bytes | str) -> str:
 
 
 def login(client: smtplib.SMTP, username: str, password: Secret) -> None:
-    """Logs in once, by PLAIN or LOGIN: smtplib's own login tries on with every mechanism, which gets one banned.
+    """Logs in once, by XOAUTH2 where the secret is a token, else by PLAIN or LOGIN.
 
-    Raises LoginError.
+    smtplib's own login tries on with every mechanism, which gets one banned. Raises LoginError.
     """
-    offered = client.esmtp_features.get("auth", "").upper().split()
-    mechanism = next((m for m in MECHANISMS if m in offered), None)
-    if mechanism is None:
-        fix = "have the service offer PLAIN or LOGIN inside TLS, or use a port of it that does (587, 465)"
-        raise LoginError(f"no login by PLAIN or LOGIN offered, only {', '.join(offered) or 'none'}", fix=fix)
+    mechanism = _mechanism(client, token=isinstance(password, Token))
     try:
-        code, said = MECHANISMS[mechanism](client, username, password.reveal())
+        code, said = mechanism(client, username, password.reveal())
     except OSError as error:
         raise LoginError(f"login as {username}: {silence(error)}", Status.UNKNOWN) from None
     if code != AUTHENTICATED:
-        later = TEMPORARY <= code < PERMANENT  # RFC 4954 6: 454 may pass by itself
-        raise LoginError(f"login as {username}: {reply(code, said)}", Status.UNKNOWN if later else Status.FAIL)
+        raise _not_let_in(code, said, username, password)
+
+
+def _mechanism(client: smtplib.SMTP, *, token: bool) -> Mechanism:
+    offered = client.esmtp_features.get("auth", "").upper().split()
+    ways = {"XOAUTH2": _xoauth2} if token else MECHANISMS
+    found = next((ways[m] for m in ways if m in offered), None)
+    if found is not None:
+        return found
+    fix = "have the service offer PLAIN or LOGIN inside TLS, or use a port of it that does (587, 465)"
+    if token:
+        fix = "name a password instead, with password:"
+    elif "XOAUTH2" in offered:
+        fix = "the service takes OAuth tokens only: name one with oauth: instead of password:"
+    raise LoginError(f"no login by {' or '.join(ways)} offered, only {', '.join(offered) or 'none'}", fix=fix)
+
+
+def _not_let_in(code: int, said: bytes, username: str, password: Secret) -> LoginError:
+    later = TEMPORARY <= code < PERMANENT  # RFC 4954 6: 454 may pass by itself
+    words = reply(code, said)
+    found = refusals.reason(words)
+    status = Status.UNKNOWN if later else (found and found.status) or Status.FAIL
+    fix = refusals.EXPIRED.format(reference=password) if isinstance(password, Token) and not later else ""
+    return LoginError(f"login as {username}: {words}", status, found.fix if found else fix, refused=code >= PERMANENT)
 
 
 def _plain(client: smtplib.SMTP, username: str, password: str) -> tuple[int, bytes]:
@@ -134,12 +153,27 @@ def _login(client: smtplib.SMTP, username: str, password: str) -> tuple[int, byt
     return client.docmd(_encoded(password)) if code == CONTINUE else (code, said)
 
 
+def _xoauth2(client: smtplib.SMTP, username: str, token: str) -> tuple[int, bytes]:
+    """A refusal comes as a challenge that tells why and wants an empty answer (RFC 7628 3.2.3)."""
+    code, said = client.docmd("AUTH", f"XOAUTH2 {_encoded(bearer(username, token))}")
+    if code != CONTINUE:
+        return code, said
+    code, refused = client.docmd("")
+    return code, b"; ".join(filter(None, [refused, refusals.challenge(said).encode()]))
+
+
+def bearer(username: str, token: str) -> str:
+    """What XOAUTH2 says first, the same over IMAP; RFC 7628 3.1 is the standard that came of it."""
+    return f"user={username}\1auth=Bearer {token}\1\1"
+
+
 def _encoded(text: str) -> str:
     """RFC 4616 2: what is not ASCII is UTF-8; smtplib's own would refuse it."""
     return base64.b64encode(text.encode()).decode()
 
 
-MECHANISMS: dict[str, Callable[[smtplib.SMTP, str, str], tuple[int, bytes]]] = {"PLAIN": _plain, "LOGIN": _login}
+Mechanism = Callable[[smtplib.SMTP, str, str], tuple[int, bytes]]
+MECHANISMS: dict[str, Mechanism] = {"PLAIN": _plain, "LOGIN": _login}
 
 
 @contextmanager

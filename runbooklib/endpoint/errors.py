@@ -48,6 +48,8 @@ class GreetingError(EndpointError):
         super().__init__(message)
         self.code = code
         self.status = Status.FAIL if code >= PERMANENT else Status.UNKNOWN
+        if not code:
+            self.fix = "try again; if it stays so, read that service's log and see what filters the way to it"
 
 
 class NoStartTlsError(EndpointError):
@@ -81,10 +83,23 @@ class CertificateError(EndpointError):
 
 
 class LoginError(EndpointError):
-    """The login was refused, or no usable one is offered; after a 4xx or silence nothing is known of it."""
+    """The login was refused, or no usable one is offered; after a 4xx or silence nothing is known of it.
+
+    `refused` when the service said no to this user with this password, which bans count.
+    """
 
     fix = "check username and password; some services want an app password or an authorisation code"
 
-    def __init__(self, message: str, status: Status = Status.FAIL, fix: str = "") -> None:
+    def __init__(self, message: str, status: Status = Status.FAIL, fix: str = "", *, refused: bool = False) -> None:
         super().__init__(message)
-        self.status, self.fix = status, fix or self.fix
+        self.status, self.fix, self.refused = status, fix or self.fix, refused
+
+
+class FolderError(EndpointError):
+    """A folder of a mailbox could not be opened, though the login was taken."""
+
+    fix = "see in that mailbox's web mail whether the folder is there and shown to IMAP"
+
+    def __init__(self, message: str, fix: str = "") -> None:
+        super().__init__(message)
+        self.fix = fix or self.fix

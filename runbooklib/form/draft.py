@@ -27,7 +27,7 @@ EMPTY: dict[str, Any] = {
     "domains": [{"mailboxes": [{}], "dmarc": {"policy": "none"}}],
     "dns": {"publish": "by-hand"},
 }
-SECRET_KEYS = {"password", "api_key", "secret"}  # a test compares them with the model
+SECRET_KEYS = {"password", "api_key", "secret", "secrets"}  # a test compares them with the model
 NOT_SHOWN = "‹not shown: write env:NAME, file:PATH or keyring:SERVICE/USER›"
 SECTION_NAMES = {"smtp": "smarthost"}
 HEAD = "# Written by the form of 00-start. Secrets are references: the values stay where the references point.\n"
@@ -237,10 +237,10 @@ def preview(mapping: Mapping[str, Any]) -> str:
 
 
 def _hidden(node: Any, key: object = None) -> Any:
+    if isinstance(node, Mapping):
+        return {k: _hidden(v, key if key in SECRET_KEYS else k) for k, v in node.items()}
     if key in SECRET_KEYS and node is not None and not (isinstance(node, str) and FORM.match(node)):
         return NOT_SHOWN
-    if isinstance(node, Mapping):
-        return {k: _hidden(v, k) for k, v in node.items()}
     return [_hidden(v) for v in node] if isinstance(node, list) else node
 
 

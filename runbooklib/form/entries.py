@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from runbooklib.params import DOCKER_MAILSERVER, MAILCOW, POSTFIX, Dmarc, Dns, Mail, Relay
+from runbooklib.params.recipients import PROVIDERS as KNOWN
 
 SERVER, TAG = "mail.server", "mail.tag"
 RELAY = "domains[0].relay"  # asked as a provider, written as the name of a section under relays
-PUBLISH = "dns.publish"
+PUBLISH, PRESET = "dns.publish", "test.recipients[0].preset"
 PROVIDERS = (*get_args(Relay.model_fields["provider"].annotation), "direct")
 
 Values = Mapping[str, str | bool]  # by the entry's path; "" is not said
@@ -72,13 +73,27 @@ def _rfc2136(name: str, label: str, hint: str, example: str = "", kind: Kind = "
     return Entry(f"dns.rfc2136.{name}", label, hint, example, kind, when=chosen(PUBLISH, "rfc2136"))
 
 
+def _lexicon(name: str, label: str, hint: str, example: str, kind: Kind = "text") -> Entry:
+    return Entry(f"dns.lexicon.{name}", label, hint, example, kind, when=chosen(PUBLISH, "lexicon"))
+
+
+def _preset(name: str, label: str, hint: str, example: str) -> Entry:
+    """Asked where a preset says which servers it opens."""
+    return Entry(f"test.recipients[0].{name}", label, hint, example, "reference", when=lambda s: bool(s.get(PRESET)))
+
+
 def _login(service: str, what: str, port: str) -> tuple[Entry, ...]:
-    at = f"test.recipients[0].{service}"
+    """Asked where no preset stands for it."""
+
+    def entry(name: str, label: str, hint: str, example: str, kind: Kind = "text") -> Entry:
+        path = f"test.recipients[0].{service}.{name}"
+        return Entry(path, f"{what} {label}", hint, example, kind, when=lambda said: not said.get(PRESET))
+
     return (
-        Entry(f"{at}.host", f"{what} host", f"to {what.lower()} as the stranger would", f"{service}.example.org"),
-        Entry(f"{at}.port", f"{what} port", f"TLS at once on {port}" if port == "993" else "STARTTLS", port, "number"),
-        Entry(f"{at}.username", f"{what} user", "the stranger's login", "someone@example.org"),
-        Entry(f"{at}.password", f"{what} password", "where it is kept", "env:SOMEONE_PASSWORD", "reference"),
+        entry("host", "host", f"to {what.lower()} as the stranger would", f"{service}.example.org"),
+        entry("port", "port", f"TLS at once on {port}" if port == "993" else "STARTTLS", port, "number"),
+        entry("username", "user", "the stranger's login", "someone@example.org"),
+        entry("password", "password", "where it is kept", "env:SOMEONE_PASSWORD", "reference"),
     )
 
 
@@ -199,13 +214,15 @@ GROUPS = (
             Entry(
                 PUBLISH,
                 "published",
-                "by-hand: you paste the records; rfc2136: a TSIG-signed update",
+                "by-hand: you paste the records; rfc2136: a TSIG-signed update; lexicon: a provider's API",
                 kind="choice",
                 choices=get_args(Dns.model_fields["publish"].annotation),
             ),
             _rfc2136("server", "update server", "address of the primary", "203.0.113.53"),
             _rfc2136("key.name", "TSIG key name", "as the server knows it", "mail-runbooks"),
             _rfc2136("key.secret", "TSIG secret", "where it is kept", "env:TSIG_SECRET", "reference"),
+            _lexicon("provider", "DNS provider", "its name in dns-lexicon", "cloudflare"),
+            _lexicon("secrets.auth_token", "API token", "where it is kept", "env:DNS_TOKEN", "reference"),
             Entry(
                 "domains[0].dmarc.policy",
                 "DMARC policy",
@@ -221,6 +238,9 @@ GROUPS = (
         "Someone outside, for the test messages of 05",
         (
             Entry("test.recipients[0].address", "recipient", "a mailbox elsewhere that you read", "you@example.org"),
+            Entry(PRESET, "its provider", f"where it is one of {', '.join(KNOWN)}", "gmail"),
+            _preset("password", "its password", "an app password, or an authorisation code", "env:THEIR_PASSWORD"),
+            _preset("oauth", "… or token", "an OAuth access token; Microsoft takes nothing else", "env:THEIR_TOKEN"),
             *_login("imap", "Read", "993"),
             *_login("submission", "Write back", "587"),
             Entry("test.reflector", "reflector", "an address that answers what it is sent", "echo@example.org"),

@@ -72,6 +72,7 @@ class Form:
         self.unread = ""  # why the file to start from could not be read
         self.given = site
         self.written: Path | None = None
+        self.filling = False
         self.questions = {e.path: Question(e) for group in GROUPS for e in group.entries}
         self.start, self.path, self.replace, self.button = _controls(self.given)
         self.shown, self.verdict, self.said = w.HTML(), w.HTML(), w.HTML()
@@ -120,8 +121,12 @@ class Form:
             self.base = self._chosen()
         except ParamsError as error:
             self.unread = str(error)
-        for path, value in draft.values(self.base).items():
-            self.questions[path].input.value = value
+        self.filling = True
+        try:
+            for path, value in draft.values(self.base).items():
+                self.questions[path].input.value = value
+        finally:
+            self.filling = False
         self.refresh()
 
     def _chosen(self) -> Mapping[str, Any]:
@@ -132,7 +137,9 @@ class Form:
         return read(self.start.value)
 
     def refresh(self) -> None:
-        """Checks what was typed and shows what follows from it."""
+        """Checks what was typed and shows what follows from it; while a file is being filled in, nothing."""
+        if self.filling:
+            return
         said, mapping = self.values(), self.mapping()
         meant, found = draft.derived(said), dict(problems(mapping))
         for path, question in self.questions.items():

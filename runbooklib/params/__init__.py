@@ -1,29 +1,29 @@
 """The site: what a params file may say, checked all at once, secrets by reference only."""
 
+from runbooklib.params.dns import BLOCKLISTS, DOMAIN_BLOCKLISTS, Dns, Lexicon, Rfc2136, TsigKey
 from runbooklib.params.mail import DOCKER_MAILSERVER, MAILCOW, POSTFIX, Mail, Tls
 from runbooklib.params.model import Model
 from runbooklib.params.reading import UNKNOWN_KEY, ParamsError, load, problems, read
+from runbooklib.params.recipients import Login, Recipient
+from runbooklib.params.rspamd import Rspamd
 from runbooklib.params.site import (
     IMPLICIT_TLS,
     Dkim,
     Dmarc,
-    Dns,
     Domain,
-    Login,
     Mailbox,
-    Recipient,
     Relay,
     RelayDkim,
-    Rfc2136,
     Server,
     Site,
     Ssh,
     Test,
-    TsigKey,
 )
 
 __all__ = [
+    "BLOCKLISTS",
     "DOCKER_MAILSERVER",
+    "DOMAIN_BLOCKLISTS",
     "IMPLICIT_TLS",
     "MAILCOW",
     "POSTFIX",
@@ -32,6 +32,7 @@ __all__ = [
     "Dmarc",
     "Dns",
     "Domain",
+    "Lexicon",
     "Login",
     "Mail",
     "Mailbox",
@@ -41,6 +42,7 @@ __all__ = [
     "Relay",
     "RelayDkim",
     "Rfc2136",
+    "Rspamd",
     "Server",
     "Site",
     "Ssh",

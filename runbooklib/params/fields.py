@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import unicodedata
 from functools import partial
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer
 from pydantic_core import PydanticCustomError
 
 from runbooklib import spf
-from runbooklib.credentials import FORM, Secret
+from runbooklib.credentials import FORM, Secret, Token
 from runbooklib.places import TESTBED_PREFIX, testbed_value
 from runbooklib.results import RunbookError
 
@@ -58,6 +59,15 @@ def _address(value: str) -> str:
     return f"{local.lower()}@{_name(domain)}"
 
 
+def _utf8_address(value: str) -> str:
+    local, at, domain = unicodedata.normalize("NFC", value).rpartition("@")  # RFC 6530 10.1
+    letters = "".join(c for c in local if c.isascii())
+    wide = not local.isascii() and local.isprintable() and len(local.encode()) <= 64  # noqa: PLR2004 - RFC 5321 4.5.3.1.1
+    if not at or not wide or not LOCAL_PART.match(letters or "x"):
+        raise refuse("address", "expected an address with letters outside ASCII before the @ (RFC 6531 3.3)")
+    return f"{local}@{_name(domain)}"
+
+
 def _ip(value: str, version: Literal[4, 6]) -> str:
     try:
         found = ipaddress.ip_address(value)
@@ -75,6 +85,13 @@ def _any_ip(value: str) -> str:
         raise refuse("ip", "expected an IP address; names cannot be asked before a resolver is known") from None
 
 
+def _network(value: str) -> str:
+    try:
+        return str(ipaddress.ip_network(value))
+    except ValueError:
+        raise refuse("network", "expected an IP address or network such as 192.0.2.0/24") from None
+
+
 def _host(value: str) -> str:
     try:
         return str(ipaddress.ip_address(value))
@@ -90,6 +107,10 @@ def _secret(value: object) -> Secret:
             "literal_secret", "a secret is never written here: use env:NAME, file:PATH or keyring:SERVICE/USER"
         )
     return Secret(value)
+
+
+def _token(value: object) -> Token:
+    return value if isinstance(value, Token) else Token(_secret(value).reference)
 
 
 def _fingerprint(value: str) -> str:
@@ -135,12 +156,15 @@ def _near(name: str) -> bool:
 Text = Annotated[str, BeforeValidator(_text)]
 Name = Annotated[Text, AfterValidator(_name)]
 Address = Annotated[Text, AfterValidator(_address)]
+Utf8Address = Annotated[Text, AfterValidator(_utf8_address)]
 IPv4 = Annotated[Text, AfterValidator(partial(_ip, version=4))]
 IPv6 = Annotated[Text, AfterValidator(partial(_ip, version=6))]
 IP = Annotated[Text, AfterValidator(_any_ip)]
+Network = Annotated[Text, AfterValidator(_network)]
 HostName = Annotated[Text, AfterValidator(_host)]
 Fingerprint = Annotated[Text, AfterValidator(_fingerprint)]
 Reference = Annotated[Secret, BeforeValidator(_secret), PlainSerializer(str)]
+TokenReference = Annotated[Token, BeforeValidator(_token), PlainSerializer(str)]
 
 
 def _mechanisms(value: str) -> str:
@@ -163,6 +187,10 @@ Directory = Annotated[
     Text, AfterValidator(partial(matching, re.compile(r"^/[A-Za-z0-9._/-]+$"), "an absolute path without blanks"))
 ]
 Duration = Annotated[Text, AfterValidator(partial(matching, re.compile(r"^\d+[mhd]$"), "a duration such as 7d or 12h"))]
+Allowance = Annotated[
+    Text,
+    AfterValidator(partial(matching, re.compile(r"^[1-9]\d*/[hd]$"), "recipients an hour or a day, 300/h or 100/d")),
+]
 Size = Annotated[Text, AfterValidator(partial(matching, re.compile(r"^\d+[kMGT]$"), "a size such as 500M or 5G"))]
 ImageName = Annotated[
     Text,

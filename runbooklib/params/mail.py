@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from runbooklib.params.fields import Directory, ImageName, OwnUrl, Reference, Text, matching, refuse
+from runbooklib.params.fields import Directory, ImageName, Name, OwnUrl, Reference, Text, matching, refuse
 from runbooklib.params.model import Model
 
 DOCKER_MAILSERVER: Literal["docker-mailserver"] = "docker-mailserver"
@@ -44,6 +44,9 @@ class Tls(Model):
     certificate: Text = ""  # PEM, full chain
     key: Text = ""
     ca: Text | None = None  # PEM of a private CA that issued it; None: a public one
+    issuer: Name | None = None  # the CA's name in CAA records; None: known by who issued the certificate
+    key_kept: bool = False  # whether a renewal keeps the key; what a TLSA record pins is the key
+    next_key: Text | None = None  # PEM on this machine of the key, public half or certificate to come
 
     @model_validator(mode="before")
     @classmethod

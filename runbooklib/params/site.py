@@ -10,11 +10,12 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from runbooklib.params import forwarding
+from runbooklib.params import forwarding, reporting, reserved, silence
+from runbooklib.params.dns import Dns, MtaSts
 from runbooklib.params.fields import (
-    IP,
     Address,
     Addresses,
+    Allowance,
     Duration,
     Fingerprint,
     HostName,
@@ -22,6 +23,7 @@ from runbooklib.params.fields import (
     IPv6,
     Mechanisms,
     Name,
+    Network,
     Port,
     Reference,
     Selector,
@@ -33,6 +35,8 @@ from runbooklib.params.fields import (
 )
 from runbooklib.params.mail import DOCKER_MAILSERVER, MAILCOW, POSTFIX, Mail
 from runbooklib.params.model import Model
+from runbooklib.params.recipients import Recipient
+from runbooklib.params.rspamd import Rspamd
 from runbooklib.results import Table
 
 SITE_NAME = re.compile(r"^[a-z0-9][a-z0-9._-]{0,62}$")  # becomes a folder's name
@@ -84,10 +88,11 @@ class Dkim(Model):
 
 
 class Dmarc(Model):
-    """The policy to publish where none stands yet."""
+    """The policy to come to, a rung at a time as reports allow it, and where reports go."""
 
     policy: Literal["none", "quarantine", "reject"] = "none"
     rua: Address | None = None
+    disowned: tuple[Network, ...] = ()  # addresses in the reports that send as the domain and are not its owner's
 
 
 class Domain(Model):
@@ -98,10 +103,18 @@ class Domain(Model):
     mailboxes: tuple[Mailbox, ...] = ()
     aliases: dict[Address, Addresses] = Field(default_factory=dict)
     catch_all: Address | None = None
+    take_over_mx: bool = False  # whether an MX of others may give way: it moves mail that arrives elsewhere today
     forward: Text | None = None  # direct, or a relay: by what mail leaves that an alias sends on to others
     refuse: tuple[Address, ...] = ()
     dkim: Dkim = Dkim()
     dmarc: Dmarc = Dmarc()
+    mta_sts: MtaSts = MtaSts()
+    tls_rpt: Address | None = None  # who gets reports on TLS; None: who gets those on DMARC, else postmaster
+
+    @property
+    def tls_reports(self) -> str:
+        """Who gets reports on TLS."""
+        return self.tls_rpt or self.dmarc.rua or f"postmaster@{self.name}"
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -152,6 +165,7 @@ class Relay(Model):
     dkim: tuple[RelayDkim, ...] = ()
     forwards: bool | None = None  # whether it takes mail of foreign authors; None: as the provider is known to
     retire_after: Duration = "7d"  # how long its records and login stay once no domain sends through it
+    allowance: Allowance | None = None  # recipients it takes in an hour or a day; stage 05 uses a tenth at most
 
     @model_validator(mode="before")
     @classmethod
@@ -191,62 +205,15 @@ class Relay(Model):
 
 
 PRESETS: dict[object, dict[str, Any]] = {
-    "resend": {"host": "smtp.resend.com", "username": "resend", "return_path": "send", "region": "us-east-1"},
-    "mxroute": {"spf": "include:mxroute.com"},
+    "resend": {
+        "host": "smtp.resend.com",
+        "username": "resend",
+        "return_path": "send",
+        "region": "us-east-1",
+        "allowance": "100/d",  # the free plan's; others have none a day
+    },
+    "mxroute": {"spf": "include:mxroute.com", "allowance": "300/h"},
 }
-
-
-class TsigKey(Model):
-    """A key that signs updates (RFC 8945)."""
-
-    name: Text
-    algorithm: Literal["hmac-sha256", "hmac-sha384", "hmac-sha512"] = "hmac-sha256"
-    secret: Reference
-
-
-class Rfc2136(Model):
-    """Where dynamic updates go."""
-
-    server: IP
-    port: Port = 53
-    key: TsigKey
-
-
-class Dns(Model):
-    """How records are published, and whom to ask what stands."""
-
-    publish: Literal["by-hand", "rfc2136"] = "by-hand"
-    rfc2136: Rfc2136 | None = None
-    resolvers: tuple[IP, ...] = ("9.9.9.9", "1.1.1.1", "8.8.8.8")
-    authoritative: tuple[IP, ...] = ()
-    # Records that mail passes without: what mail programs look for, and the pin of the server's certificate.
-    optional: tuple[Literal["autodiscover", "autoconfig", "srv", "tlsa"], ...] = ()
-
-    @model_validator(mode="after")
-    def _complete(self) -> Self:
-        if self.publish == "rfc2136" and self.rfc2136 is None:
-            raise refuse("section", "publish: rfc2136 needs a section rfc2136 with server and key")
-        if not self.resolvers:
-            raise refuse("resolvers", "expected at least one resolver")
-        return self
-
-
-class Login(Model):
-    """A mail service of a recipient, read or submitted to as its user."""
-
-    host: HostName
-    port: Port
-    username: Text
-    password: Reference
-    ca: Text | None = None
-
-
-class Recipient(Model):
-    """Someone outside who gets the test message; with logins we can look and write back."""
-
-    address: Address
-    imap: Login | None = None
-    submission: Login | None = None
 
 
 class Test(Model):
@@ -257,6 +224,10 @@ class Test(Model):
     recipients: tuple[Recipient, ...] = ()
     reflector: Address | None = None
     smtp25: bool = False  # whether this machine may itself speak to the server's port 25
+    rspamd: Rspamd | None = None  # scores what arrived, where the server runs no filter of its own
+    testers: tuple[Address, ...] = ()  # at mail-tester.com and its like: written to by hand only
+    matrix: bool = False  # whether every recipient gets each form by each port, not one message a domain and run
+    saved: tuple[Text, ...] = ()  # files of messages that somebody saved; judged as those that arrive
 
 
 class Site(Model):
@@ -285,7 +256,7 @@ class Site(Model):
         host = self.server.hostname
         forwards = forwarding.problems(self.domains, self.relays, host)
         said = [*self._relay_problems(), *self._address_problems(), *forwards, *self._name_problems()]
-        said += self._server_problems()
+        said += [*self._server_problems(), *silence.problems(self), *reserved.problems(self), *reporting.problems(self)]
         if said:
             raise refuse("site", "; ".join(said))
         return self
@@ -334,9 +305,7 @@ class Site(Model):
             ]
         pages = sorted({"autodiscover", "autoconfig"} & set(self.dns.optional))
         if server != MAILCOW and pages:
-            said.append(
-                f"dns.optional: {', '.join(pages)} lead to pages that only mailcow has; srv and tlsa are for all"
-            )
+            said.append(f"dns.optional: {', '.join(pages)} lead to pages that only mailcow has; the others are for all")
         full = [address for address, mailbox in self.mailboxes.items() if mailbox.quota]
         if server == POSTFIX and full:
             said.append(
@@ -391,6 +360,14 @@ class Site(Model):
     def domain(self, name: str) -> Domain:
         """The mail domain of that name."""
         return next(d for d in self.domains if d.name == name)
+
+    def takes(self, address: str) -> bool:
+        """Whether a mailbox, an alias or a catch-all of the site is there for an address, or for a sub-address."""
+        local, _, name = address.lower().rpartition("@")
+        plain = f"{local.partition('+')[0]}@{name}"  # RFC 5233
+        named = {a for d in self.domains for a in (*(m.address for m in d.mailboxes), *d.aliases)}
+        catching = {d.name for d in self.domains if d.catch_all and not {address.lower(), plain} & set(d.refuse)}
+        return bool({address.lower(), plain} & named) or name in catching
 
     def relay_of(self, domain: Domain) -> Relay | None:
         """The relay that sends for a domain; None: it sends directly."""

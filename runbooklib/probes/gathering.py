@@ -2,54 +2,36 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 from runbooklib import host
-from runbooklib.credentials import mask_tree
 from runbooklib.diagnosis import Evidence, Fact
 from runbooklib.host import HostError
 from runbooklib.params import DOCKER_MAILSERVER, MAILCOW, POSTFIX, Domain, Site
-from runbooklib.probes import docker_mailserver, mailcow, names, outside, postfix
-from runbooklib.results import RunbookError
+from runbooklib.probes import blocklists, docker_mailserver, mailcow, names, network, outside, postfix, providers
+from runbooklib.probes.asking import Probe, Source, ask
 from runbooklib.servers.nexthops import next_hop
 
 BUDGET = 20.0  # seconds; what has not answered by then was not seen
-AT_ONCE = 24
-SESSIONS = 6  # commands at once on one SSH connection; sshd takes ten (MaxSessions)
-
-Probe = Callable[[], Any]  # a JSON-like value; raises RunbookError when it cannot be seen
+AT_ONCE = 48
+SESSIONS = 8  # commands at once on one SSH connection; sshd takes ten (MaxSessions)
+# The view from outside, and what only adds to others.
+ADVISORY = {
+    *("port", "port6", "tls", "startup", "memory", "clock", "machine", "watchdog", "provider", "blocklist"),
+    *("path", "segments", "clients", "signer", "certificates", "strays", "bans"),
+}
 
 
 def gather(site: Site, *, budget: float = BUDGET) -> Evidence:
-    """What can be seen of the site within `budget` seconds; changes nothing."""
-    ends = time.monotonic() + budget
-    strangers, sessions = ThreadPoolExecutor(AT_ONCE), ThreadPoolExecutor(SESSIONS)
-    try:
-        asked = {name: strangers.submit(probe) for name, probe in _around(site)}
-        asked |= {name: sessions.submit(probe) for name, probe in _within(site)}
-        facts = {name: _outcome(name, future, ends) for name, future in asked.items()}
-    finally:
-        for pool in (strangers, sessions):
-            pool.shutdown(wait=False, cancel_futures=True)
-    return Evidence(expectations(site), facts | dict(_not_allowed(site)))
-
-
-def _outcome(name: str, future: Future[Any], ends: float) -> Fact:
-    advisory = name.partition(" ")[0] in ADVISORY
-    try:
-        return Fact(mask_tree(future.result(max(0.0, ends - time.monotonic()))))
-    except TimeoutError:
-        return Fact(unseen="no answer within the time budget", advisory=advisory)
-    except (RunbookError, OSError, ValueError, LookupError) as error:  # an answer nobody foresaw is one not understood
-        return Fact(unseen=str(error) or type(error).__name__, advisory=advisory)
-
-
-# The view from outside, and what only adds to others.
-ADVISORY = {"port", "tls", "startup", "memory", "clock", "machine", "watchdog"}
+    """What can be seen of the site within `budget` seconds, which hold whatever hangs; changes nothing."""
+    taken = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    entrances = (*(["ssh"] if site.mail.over_ssh else []), *(["api"] if site.mail.server == MAILCOW else []))
+    sources = [Source(_around(site), AT_ONCE), Source(_within(site), SESSIONS, entrances)]
+    facts = ask(sources, budget, ADVISORY)
+    return Evidence(expectations(site), facts | dict(_not_allowed(site)), taken)
 
 
 def _not_allowed(site: Site) -> Iterator[tuple[str, Fact]]:
@@ -67,24 +49,36 @@ def expectations(site: Site) -> dict[str, Any]:
         "ipv4": site.server.ipv4,
         "ipv6": site.server.ipv6,
         "domains": [_expected(site, domain) for domain in site.domains],
+        "addresses": sorted({address for domain in site.domains for address in _own(domain)}),
     }
+
+
+def _own(domain: Domain) -> Iterator[str]:
+    """The domain's addresses that params name; whoever mail goes on to is not among them."""
+    yield from (mailbox.address for mailbox in domain.mailboxes)
+    yield from domain.aliases
+    yield from domain.refuse
 
 
 def _expected(site: Site, domain: Domain) -> dict[str, Any]:
     relay = site.relay_of(domain)
     return {
         "name": domain.name,
+        "relay": domain.relay,
         "next_hop": next_hop(relay) if relay else "",
+        "implicit": bool(relay and relay.mode == "implicit"),
         "spf": (relay.spf or "") if relay else "",
         "spf_at": names.judged_at(domain, relay),
+        "selector": domain.dkim.selector,
+        "takes": [*(mailbox.address for mailbox in domain.mailboxes), *domain.aliases],
     }
 
 
 def _around(site: Site) -> Iterator[tuple[str, Probe]]:
-    for where in outside.endpoints(site):
-        yield f"port {where.port}", partial(outside.port, where, site.server.ipv4)
-        yield f"tls {where.port}", partial(outside.tls, where, site.server.ipv4)
+    yield from outside.probes(site)
     yield from names.probes(site)
+    yield from blocklists.probes(site)
+    yield from providers.probes(site)
 
 
 def _within(site: Site) -> Iterator[tuple[str, Probe]]:
@@ -96,6 +90,7 @@ def _within(site: Site) -> Iterator[tuple[str, Probe]]:
             yield "ssh", partial(_unreached, error)
             return
         yield "ssh", lambda: "ok"
+        yield from network.probes(site)  # small packets are sent for a second, whoever else is asked meanwhile
     yield from KINDS[site.mail.server](site)
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -14,6 +12,7 @@ from runbooklib import endpoint, host, maillog, servers
 from runbooklib.endpoint import EndpointError
 from runbooklib.params import Site
 from runbooklib.probes import login, machine, mailflow
+from runbooklib.probes.asking import once
 from runbooklib.probes.mailflow import UnseenError
 from runbooklib.results import RunbookError
 from runbooklib.servers import addresses
@@ -125,11 +124,9 @@ def _port_25(site: Site, server: host.Host, recipient: str) -> str:
 
 def _by_api(site: Site) -> Iterator[tuple[str, Probe]]:
     """The tables are read once, and each fact is a view of them."""
-    pool = ThreadPoolExecutor(1)
-    tables = pool.submit(servers.routes, site)
-    pool.shutdown(wait=False)
-    yield from ((name, partial(_seen, view, site, tables.result)) for name, view in VIEWS.items())
-    yield "foreign", lambda: foreign(mailflow.events(site), known(site, tables.result().state))
+    tables = once(partial(servers.routes, site))
+    yield from ((name, partial(_seen, view, site, tables)) for name, view in VIEWS.items())
+    yield "foreign", lambda: foreign(mailflow.events(site), known(site, tables().state))
     yield from ((name, partial(probe, site)) for name, probe in ASKED.items())
 
 
@@ -186,9 +183,9 @@ def known(site: Site, out: Outbound) -> set[str]:
     return {*out.have.domains, *out.have.alias_domains, site.server.hostname}
 
 
-def foreign(events: Iterable[maillog.Event], hosted: Collection[str]) -> list[dict[str, str]]:
+def foreign(events: Sequence[maillog.Event], hosted: Collection[str]) -> list[dict[str, str]]:
     """Recent messages that left, of senders in a domain mailcow does not have, each with who had logged in."""
-    recent = mailflow.recent(events, datetime.now(UTC) - mailflow.RECENT)
+    recent = mailflow.recent(events, None)  # its API gives stamps with their zone
     gone = [d for d in maillog.departures(recent) if d.sender and d.sender.rpartition("@")[2] not in hosted]
     return [
         {"sender": d.sender, "login": d.login, "relay": d.attempt.relay, "status": d.attempt.status}
@@ -196,11 +193,11 @@ def foreign(events: Iterable[maillog.Event], hosted: Collection[str]) -> list[di
     ]
 
 
-def disk(site: Site) -> dict[str, int]:
-    """Percent used where mail is kept."""
+def disk(site: Site) -> dict[str, dict[str, int]]:
+    """How full the disks are where mail is kept; what is free the API tells in words too round to judge by."""
     told = api.of(site).facts("status", "vmail")
     under = machine.disk(site) if site.mail.over_ssh else {}
-    return under | {str(told["disk"]): int(str(told["used_percent"]).rstrip("%"))}
+    return under | {str(told["disk"]): {"percent": int(str(told["used_percent"]).rstrip("%"))}}
 
 
 VIEWS: dict[str, Callable[[Site, Standing[Outbound]], Any]] = {

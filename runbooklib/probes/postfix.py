@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import UTC, datetime, tzinfo
 from functools import partial
 from typing import Any
 
@@ -20,9 +19,11 @@ import dns.rdatatype
 from runbooklib import host
 from runbooklib.host import Host
 from runbooklib.params import Site
-from runbooklib.probes import login, machine, mailflow
+from runbooklib.probes import banned, certificates, login, machine, mailflow, sending, signer
+from runbooklib.probes.asking import once
 from runbooklib.probes.docker_mailserver import ports, settings
 from runbooklib.probes.mailflow import UnseenError
+from runbooklib.servers.postfix import sending as tables_of
 
 ABSENT = "absent"
 DNS_SECONDS = 4.0
@@ -72,7 +73,8 @@ def _told(site: Site, *argv: str) -> str:
 
 def settings_seen(site: Site) -> dict[str, str]:
     """The settings that rules look at."""
-    return settings(_told(site, "postconf", "mynetworks", "myhostname", "mydestination", "relayhost"))
+    seen = ("mynetworks", "myhostname", "mydestination", "relayhost", "defer_transports")
+    return settings(_told(site, "postconf", "-x", *seen, "message_size_limit", "queue_minfree"))
 
 
 def configuration(site: Site) -> list[str]:
@@ -147,7 +149,7 @@ def _is_here(name: str) -> bool:
 def resolver(site: Site) -> str:
     """What the resolver of Postfix answers when asked for the root's name servers: NOERROR, or another word."""
     answer = _asked(host.connect(site), ".", "NS")
-    return dns.rcode.to_text(answer.rcode()) if answer else "nothing"
+    return _word(answer)
 
 
 def _asked(server: Host, name: str, kind: str) -> dns.message.Message | None:
@@ -163,24 +165,31 @@ def _asked(server: Host, name: str, kind: str) -> dns.message.Message | None:
     return None
 
 
-def relay(site: Site, name: str) -> dict[str, str]:
-    """Whether the relay takes our login, from the server itself, under the address its own resolver finds."""
+def relay(site: Site, name: str) -> dict[str, Any]:
+    """Whether the relay takes our login and senders, from the server itself, as its own resolver finds it."""
     wanted, server = site.relays[name], host.connect(site)
     answer = _asked(server, f"{wanted.host}.", "A")
     records = answer.answer if answer else ()
     addresses = [r.to_text() for rrset in records if rrset.rdtype == dns.rdatatype.A for r in rrset]
-    if not addresses:
-        return login.nameless(wanted, "the server's resolver")
-    return login.told(wanted, addresses[0], server.dial)
+    if addresses:
+        return login.told(site, name, addresses[0], server.dial)
+    if answer and answer.rcode() in {dns.rcode.NOERROR, dns.rcode.NXDOMAIN}:
+        return login.nameless(wanted, "the server")
+    return login.unanswered(wanted, "the server's resolver", _word(answer))
 
 
-def log(site: Site) -> dict[str, Any]:
-    """The notable lines of the recent mail log; stamps without a year are in the server's own time."""
-    return mailflow.digest(mailflow.events(site), datetime.now(UTC) - mailflow.RECENT, _zone(site))
+def _word(answer: dns.message.Message | None) -> str:
+    return dns.rcode.to_text(answer.rcode()) if answer else "nothing"
 
 
-def _zone(site: Site) -> tzinfo | None:
-    return datetime.strptime(host.connect(site).run(("date", "+%z")).out.strip(), "%z").tzinfo
+def bans(site: Site) -> dict[str, list[str]]:
+    """The addresses that are kept out."""
+    return banned.bans(host.connect(site).run(("sh", "-c", banned.SCRIPT), check=False))
+
+
+def outgoing(site: Site) -> dict[str, Any]:
+    """Which way mail leaves, by Postfix's own tables."""
+    return sending.told(site, tables_of.effective(site, tables_of.observe(site)))
 
 
 PROBES: Mapping[str, Callable[[Site], Any]] = {
@@ -192,14 +201,19 @@ PROBES: Mapping[str, Callable[[Site], Any]] = {
     "postfix": settings_seen,
     "resolver": resolver,
     "queue": mailflow.queue,
-    "log": log,
-    "routes": mailflow.routes,
+    "log": mailflow.log,
     "keys": mailflow.keys,
+    "signer": signer.on_host,
+    "certificates": certificates.on_host,
+    "bans": bans,
     **machine.PROBES,
 }
 
 
 def probes(site: Site) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Everything that is asked of the host, by the fact's name."""
+    ways = once(partial(outgoing, site))
+    yield "sending", ways
     yield from ((name, partial(probe, site)) for name, probe in PROBES.items())
     yield from ((f"relay {name}", partial(relay, site, name)) for name in site.used_relays)
+    yield "routes", lambda: sending.hops(ways())

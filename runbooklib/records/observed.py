@@ -1,78 +1,17 @@
-"""What DNS answers: each answer with who said it, in which words, and until when it may be cached."""
+"""What stands in DNS for a site: the answers to what it wants to know."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from enum import StrEnum
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
+from runbooklib.answers import Answer, Question, readable
 from runbooklib.records.unwanted import Unwanted
 from runbooklib.records.wanted import Wanted
 from runbooklib.results import Outcome, Shown, Table
-
-
-class Word(StrEnum):
-    """How a question ended; only the first three say something about the zone."""
-
-    NOERROR = "NOERROR"
-    NODATA = "NODATA"  # the name exists, this type does not (RFC 2308 2.2)
-    NXDOMAIN = "NXDOMAIN"
-    LAME = "lame"  # a nameserver that does not hold the zone (RFC 1912 2.8)
-    SERVFAIL = "SERVFAIL"
-    REFUSED = "REFUSED"
-    TIMEOUT = "TIMEOUT"
-    UNREACHABLE = "unreachable"
-    MALFORMED = "malformed"
-
-
-SAID = {Word.NOERROR, Word.NODATA, Word.NXDOMAIN}
-
-
-@dataclass(frozen=True)
-class Question:
-    """A name and a type."""
-
-    name: str
-    type: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What one server said to one question."""
-
-    question: Question
-    server: str  # its address; empty when nobody could be asked
-    word: Word
-    recursive: bool = False  # asked as a resolver; else as an authoritative server
-    values: tuple[str, ...] = ()
-    raw: tuple[str, ...] = ()  # the same rdata as a zone file writes it, TXT strings as they are cut
-    chain: tuple[str, ...] = ()  # the CNAME targets on the way
-    ttl: int = 0  # seconds it may be cached from `at` on; for an absence the zone's negative TTL (RFC 2308 5)
-    zone: str = ""  # owner of the SOA record that came along
-    note: str = ""
-    at: datetime = field(default_factory=lambda: datetime.now(UTC), compare=False)
-
-    @property
-    def heard(self) -> bool:
-        """Whether the server said what stands there, or that nothing does."""
-        return self.word in SAID
-
-    @property
-    def until(self) -> datetime:
-        """Until when a cache may repeat it."""
-        return self.at + timedelta(seconds=self.ttl)
-
-    @property
-    def shown(self) -> str:
-        """Its values, or the word for having none."""
-        said = [f"CNAME {target}" for target in self.chain[:1]] + list(self.values)
-        return "\n".join(said) or " ".join(filter(None, [self.word, self.note]))
-
-    def holding(self, values: tuple[str, ...]) -> Answer:
-        """The same answer with other values, as if they stood there."""
-        return replace(self, word=Word.NOERROR, values=values)
+from runbooklib.spf import Tree
 
 
 @dataclass(frozen=True)
@@ -83,6 +22,12 @@ class Observed(Shown):
     zones: tuple[str, ...] = ()  # those that hold the names
     after: Outcome | None = None  # what was published before these answers were given
     by_hand: bool = False  # who publishes: a person
+    soas: tuple[Answer, ...] = ()  # the SOA record of each zone at each of its servers
+    since: datetime | None = None  # when looking began
+    fresh: tuple[Answer, ...] = ()  # the SOA record as a resolver finds it that differs, its cache put aside
+    aside: frozenset[Question] = frozenset()  # asked only in case something stands there that should not
+    outlived: frozenset[tuple[Question, str]] = frozenset()  # what resolvers said again after its time
+    costs: tuple[Tree, ...] = ()  # of each SPF record to be published, as it would be
 
     def __iter__(self) -> Iterator[Answer]:
         return iter(self.answers)
@@ -100,6 +45,10 @@ class Observed(Shown):
         names = parents(wanted)
         return tuple(a for n in names for a in self._about((n, "TXT"), recursive=True))
 
+    def cost_of(self, name: str) -> Tree | None:
+        """What the SPF record to be published at `name` would cost; None where none is."""
+        return next((tree for tree in self.costs if tree.domain == name), None)
+
     def zone_of(self, name: str) -> str:
         """The zone that holds `name`, empty when it was not found."""
         holders = [z for z in self.zones if name == z or name.endswith(f".{z}")]
@@ -108,9 +57,10 @@ class Observed(Shown):
     def updated(self, answers: Iterable[Answer]) -> Observed:
         """The same with newer answers in the place of older ones."""
         newer = tuple(answers)
-        replaced = {(a.question, a.server, a.recursive) for a in newer}
-        kept = tuple(a for a in self.answers if (a.question, a.server, a.recursive) not in replaced)
-        return replace(self, answers=kept + newer)
+        replaced = {(a.question, a.server, a.recursive): a for a in newer}
+        outlived = {_key(a)[:2] for a in self.answers if _outlived(a, replaced.get(_key(a)))}
+        kept = tuple(a for a in self.answers if _key(a) not in replaced)
+        return replace(self, answers=kept + newer, outlived=self.outlived | outlived)
 
     def _about(self, asked: tuple[str, str], *, recursive: bool) -> tuple[Answer, ...]:
         about = Question(*asked)
@@ -122,19 +72,36 @@ class Observed(Shown):
     def _rows(self) -> Iterator[tuple[str, ...]]:
         """One row for each different answer, with all who gave it."""
         groups: dict[tuple[Question, str], list[Answer]] = {}
-        for answer in sorted(self.answers, key=lambda a: (a.question.name, a.question.type, a.recursive)):
+        told = (a for a in self.answers if a.values or a.chain or a.question not in self.aside)
+        for answer in sorted(told, key=lambda a: (a.question.name, a.question.type, a.recursive)):
             groups.setdefault((answer.question, answer.shown), []).append(answer)
         for (question, shown), given in groups.items():
             ttl = str(given[0].ttl) if given[0].heard else ""
-            yield question.name, question.type, shown, ttl, ", ".join(map(_speaker, given))
+            wild = f" (from {given[0].wildcard})" if given[0].wildcard else ""
+            yield readable(question.name), question.type, shown + wild, ttl, ", ".join(map(_speaker, given))
 
     def data(self) -> dict[str, Any]:
         title, columns, rows = self.parts()
         return Table(title, tuple(columns), tuple(tuple(r) for r in rows)).data()
 
 
+def _key(answer: Answer) -> tuple[Question, str, bool]:
+    return answer.question, answer.server, answer.recursive
+
+
+def _outlived(old: Answer, new: Answer | None) -> bool:
+    """Whether a resolver says the same although its time was over: it does not ask, or asks somebody else."""
+    if new is None or not (old.recursive and old.heard and new.heard):
+        return False
+    return old.until <= new.at and (old.word, old.values, old.chain) == (new.word, new.values, new.chain)
+
+
 def _speaker(answer: Answer) -> str:
-    return f"{answer.server} ({'resolver' if answer.recursive else 'authoritative'})" if answer.server else "nobody"
+    """Who said it, and in what office; of a resolver also until when its cache says the same."""
+    if not answer.server:
+        return "nobody"
+    kept = f", cached until {answer.until:%H:%M:%SZ}" if answer.heard else ""
+    return f"{answer.server} (resolver{kept})" if answer.recursive else f"{answer.server} (authoritative)"
 
 
 def parents(wanted: Wanted) -> tuple[str, ...]:

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from runbooklib import spf
-from runbooklib.records.texts import TagError, dkim_key
+from runbooklib import domainkeys, spf
+from runbooklib.domainkeys import KeyRecordError
 
 if TYPE_CHECKING:
-    from runbooklib.records.observed import Answer
+    from runbooklib.answers import Answer
     from runbooklib.records.wanted import Wanted
 
 
@@ -63,8 +63,8 @@ class Unwanted:
 def _same(value: str, retired: str) -> bool:
     """The same key however it is written, else the same text."""
     try:
-        return dkim_key(value) == dkim_key(retired)
-    except TagError:
+        return domainkeys.parse(value) == domainkeys.parse(retired)
+    except KeyRecordError:
         return value == retired
 
 
@@ -80,5 +80,6 @@ def _unless_wanted(unwanted: Unwanted, want: Iterable[Wanted]) -> Unwanted | Non
         return None if at_name else unwanted
     used = [t for w in at_name for v in w.values for t in spf.parse(v).tested]
     terms = spf.parse(" ".join(["v=spf1", *unwanted.mechanisms])).terms
-    left = tuple(t.text for t in terms if t not in used)
+    # A network that lets a wanted address pass is what lets it pass: merging adds nothing that is covered.
+    left = tuple(t.text for t in terms if not any(t.covers(u, unwanted.name) for u in used))
     return replace(unwanted, mechanisms=left) if left else None

@@ -2,42 +2,101 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from datetime import datetime
 
-from runbooklib.records.comparison import Comparison, compare, inherited, repeats
-from runbooklib.records.observed import Answer, Observed, Word
-from runbooklib.records.texts import TagError, dkim_key
+from runbooklib.records import elsewhere, limits, takeover
+from runbooklib.records.agreement import agreement
+from runbooklib.records.caches import cached
+from runbooklib.records.clock import lagging, stamp
+from runbooklib.records.comparison import compare
+from runbooklib.records.holding import held
+from runbooklib.records.misplaced import misplaced
+from runbooklib.records.observed import Observed
+from runbooklib.records.planned import RecordChange
+from runbooklib.records.rules import Comparison, policies
 from runbooklib.records.unwanted import Unwanted
-from runbooklib.records.wanted import Desired, Wanted, reversed_address
+from runbooklib.records.wanted import Desired, Wanted
 from runbooklib.results import Check, Checklist, Plan, Status
 
 
 def verify(want: Desired, seen: Observed, plan: Plan) -> Checklist:
     """Each wanted record at the authoritative servers first, then at the resolvers."""
-    rows = {w.check: _row(w, seen, plan) for w in want if w.kind != "ptr"}
-    keys = [_key_behind(w, seen, rows[w.check]) for w in want if w.kind == "dkim" and w.type == "CNAME"]
-    reverse = [_reverse(w, seen, rows) for w in want if w.kind == "ptr"]
+    rows = {w.check: _row(w, seen, plan) for w in want if not w.elsewhere}
+    behind = [row for w in want if not w.elsewhere for row in elsewhere.behind(w, seen, rows[w.check])]
+    reverse = [elsewhere.reverse(w, seen, rows) for w in want if w.kind == "ptr"]
+    consents = [elsewhere.consent(w, seen) for w in want if w.foreign]
     gone = [_gone(u, seen, plan) for u in want.unwanted]
-    return Checklist("DNS", (*rows.values(), *keys, *reverse, *gone))
+    others = (
+        *behind,
+        *limits.close(seen),
+        *consents,
+        *reverse,
+        *gone,
+        *_unkept(want, plan),
+        *want.notes,
+        *agreement(want, seen),
+    )
+    return Checklist("DNS", (*_once(rows.values()), *others))
 
 
-def _row(wanted: Wanted, seen: Observed, plan: Plan) -> Check:
-    if not wanted.values:
-        return _unsaid(wanted)
+def _unkept(want: Desired, plan: Plan) -> Iterator[Check]:
+    """What params say never changes and has: the plan mends the record, and senders were turned away until then."""
+    for wanted in (w for w in want if w.kept):
+        change = next((c for c in plan if c.target == f"{wanted.name} {wanted.type}"), None)
+        if isinstance(change, RecordChange) and change.stands and set(wanted.values[:1]) & set(change.added):
+            said = f"pinned: {', '.join(change.stands)}; shown now: {wanted.values[0]}"
+            fix = "have renewals keep the key (certbot: --reuse-key), or take mail.tls.key_kept out and name next_key"
+            name, expected = f"dns.tlsa.kept {wanted.name}", "the key that is pinned, as mail.tls.key_kept says"
+            yield Check(name, Status.FAIL, expected, said, fix, wanted.ref)
+
+
+def _once(rows: Iterable[Check]) -> Iterator[Check]:
+    """One cause is explained in one row: what stands at an alias fails for each record that may not stand beside it."""
+    explained: dict[tuple[str, str], str] = {}
+    for row in rows:
+        first = explained.setdefault((row.observed, row.fix), row.name) if row.status is Status.FAIL else row.name
+        yield row if first == row.name or not row.fix else replace(row, fix=f"as for {first}")
+
+
+def _row(plain: Wanted, seen: Observed, plan: Plan) -> Check:
+    if plain.held or not plain.values:
+        return held(plain, plain.held, seen) if plain.held else _unsaid(plain)
+    wanted = policies.fitted(plain, seen)
     heard = [a for a in seen.at_authority(wanted) if a.heard]
     if not heard:
         return _unheard(wanted, seen)
-    above = inherited(wanted, seen)
+    above = _above(wanted, seen)
     if above:
-        said = f"inherits {above}"
-        return Check(wanted.check, Status.PASS, f"{wanted.expected}, or stricter", said, ref=wanted.ref)
+        return above
     compared = [compare(wanted, a) for a in heard]
     lacking = next((c for c in compared if not c.good), None)
     if lacking:
         return _lacking(wanted, lacking, seen, plan, some=any(c.good for c in compared))
-    return _cached(_check(wanted, max(compared, key=lambda c: c.status is Status.WARN)), wanted, seen)
+    target = next((a.chain[0] for a in heard if a.chain), "")
+    if target and wanted.type != "CNAME":
+        return elsewhere.led(wanted, seen, target)
+    return _standing(wanted, compared, seen, plan)
+
+
+def _standing(wanted: Wanted, compared: Sequence[Comparison], seen: Observed, plan: Plan) -> Check:
+    """It stands at every authoritative server that was heard."""
+    usual = cached(_check(wanted, max(compared, key=lambda c: c.status is Status.WARN)), wanted, seen)
+    return takeover.row(wanted, seen, plan, usual, _how(seen, plan))
+
+
+def _above(wanted: Wanted, seen: Observed) -> Check | None:
+    """The row of a DMARC policy that the domain has from above, or that nobody could tell of."""
+    stronger = policies.inherited(wanted, seen)
+    if stronger:
+        said, expected = f"inherits {stronger}", f"{wanted.expected}, or stricter"
+        return Check(wanted.check, Status.PASS, expected, said, ref=wanted.ref)
+    unheard = policies.unheard_above(wanted, seen)
+    if unheard:
+        said = f"no resolver could be heard about {', '.join(unheard)}"
+        fix = "nothing is published, as it might weaken what is inherited: a resolver has to answer, then run again"
+        return Check(wanted.check, Status.UNKNOWN, wanted.expected, said, fix, "RFC 9989 4.10.1")
+    return None
 
 
 def _check(wanted: Wanted, compared: Comparison) -> Check:
@@ -63,11 +122,16 @@ def _unheard(wanted: Wanted, seen: Observed) -> Check:
 
 def _lacking(wanted: Wanted, compared: Comparison, seen: Observed, plan: Plan, *, some: bool) -> Check:
     """Wrong at an authoritative server: planned, on its way to the secondaries, or a fault."""
-    row = _check(wanted, compared)
+    if wanted.kind == "spf":
+        compared = limits.measured(wanted.name, compared, seen)
+    row = misplaced(_check(wanted, compared), wanted, seen)
     target = f"{wanted.name} {wanted.type}"
     published = seen.after is not None and any(c.target == target for c in seen.after.done)
-    if published and some:
-        return replace(row, status=Status.PENDING, fix="the secondary servers have yet to fetch the zone: run again")
+    late = lagging(wanted.name, seen) if published else None
+    if published and (some or late):
+        by = f", by {stamp(late)} at the latest (SOA refresh)" if late else ""
+        fix = f"the servers have yet to fetch the zone{by}: run again"
+        return replace(row, status=Status.PENDING, fix=fix)
     if published:
         return replace(row, fix="the update was accepted, yet this is answered: look at the server's zone and log")
     if some:
@@ -81,93 +145,6 @@ def _how(seen: Observed, plan: Plan) -> str:
     if plan.refusals:
         return "the plan is refused as a whole: settle the rows it names, then run again"
     return "publish this record by hand, then run again" if seen.by_hand else "run with apply"
-
-
-def _cached(row: Check, wanted: Wanted, seen: Observed) -> Check:
-    """A row that holds at the authority, with what each resolver says."""
-    answers = seen.at_resolvers(wanted)
-    fresh = [a for a in answers if a.heard and repeats(wanted, a, seen)]
-    old = [a for a in answers if a.heard and a not in fresh]
-    silent = [a for a in answers if not a.heard]
-    told = f"{row.observed}{_resolvers('at', fresh)}{_silent(silent)}"
-    if old:
-        until = max(a.until for a in old)
-        told += "".join(f"; {a.server} says {a.shown}, cached until {clock(a.until)}" for a in old)
-        fix = f"nothing to do: run again after {clock(until)}"
-        return replace(row, status=Status.PENDING, observed=told, fix=fix)
-    if silent and not fresh:
-        fix = "the authoritative servers are right, but no resolver could be heard: " + _advice(silent)
-        return replace(row, status=Status.UNKNOWN, observed=told, fix=fix)
-    return replace(row, observed=told)
-
-
-def _advice(silent: Iterable[Answer]) -> str:
-    if any(a.word is Word.SERVFAIL for a in silent):
-        return "SERVFAIL often means broken DNSSEC: compare the zone's DS record with its keys"
-    return "check dns.resolvers in params and that port 53 is open from here"
-
-
-def _resolvers(how: str, answers: list[Answer]) -> str:
-    return f"; {how} {', '.join(a.server for a in answers)}" if answers else ""
-
-
-def _silent(answers: Iterable[Answer]) -> str:
-    return "".join(f"; {a.server} {a.word}" for a in answers)
-
-
-def clock(moment: datetime) -> str:
-    """UTC, to the second."""
-    return f"{moment:%H:%M:%SZ}"
-
-
-def _key_behind(wanted: Wanted, seen: Observed, alias: Check) -> Check:
-    """The key at the end of a provider's CNAME, as a verifier finds it (RFC 6376 3.6.2)."""
-    name, expected = f"dns.dkim.key {wanted.name}", "a readable key at the end of the CNAME"
-    if alias.status not in {Status.PASS, Status.WARN}:
-        said = f"the CNAME is {alias.status}"
-        status = Status.PENDING if alias.status in {Status.PENDING, Status.FAIL} else Status.UNKNOWN
-        return Check(name, status, expected, said, alias.fix, "RFC 6376 3.6.2", waits_for=alias.waits_for)
-    answers = seen.at_resolvers(wanted)
-    heard = [a for a in answers if a.heard]
-    if not heard:
-        said = _silent(answers).lstrip("; ") or "no resolver was asked"
-        return Check(name, Status.UNKNOWN, expected, said, _advice(answers), "RFC 6376 3.6.2")
-    without = [a for a in heard if not any(map(_signs, a.values))]
-    if without:
-        fix = "the provider has to publish the key behind this name: is the domain added there, the target right?"
-        return Check(name, Status.FAIL, expected, without[0].shown, fix, "RFC 6376 3.6.2")
-    return Check(name, Status.PASS, expected, f"key{_resolvers('at', heard)}".replace(";", ""), ref="RFC 6376 3.6.2")
-
-
-def _signs(value: str) -> bool:
-    try:
-        key = dkim_key(value)
-    except TagError:
-        return False
-    return key.readable
-
-
-def _reverse(wanted: Wanted, seen: Observed, rows: dict[str, Check]) -> Check:
-    """FCrDNS: the address has a name, and the name leads back to it."""
-    address, host = reversed_address(wanted.name), wanted.values[0]
-    forward = rows[f"dns.address.{'ipv6' if ':' in address else 'ipv4'} {host}"]
-    answers = seen.at_resolvers(wanted)
-    heard = [a for a in answers if a.heard]
-    row = Check(wanted.check, Status.UNKNOWN, f"PTR {host}, and back", "", ref=wanted.ref, advisory=wanted.advisory)
-    if not heard:
-        return replace(row, observed=_silent(answers).lstrip("; ") or "no resolver was asked", fix=_advice(answers))
-    wrong = next((a for a in heard if not compare(wanted, a).good), None)
-    if wrong:
-        status = Status.WARN if wanted.advisory else Status.FAIL
-        return replace(row, status=status, observed=wrong.shown, fix=_request(address, host))
-    said = f"PTR {heard[0].shown}, {host} {forward.observed}"
-    if forward.status is Status.PASS:
-        return replace(row, status=Status.PASS, observed=said)
-    return replace(row, status=forward.status, observed=said, fix=forward.fix, waits_for=forward.waits_for)
-
-
-def _request(address: str, host: str) -> str:
-    return f"ask the provider of the server: please set the reverse DNS (PTR record) of {address} to {host}"
 
 
 def changed(want: Desired, seen: Observed) -> Iterator[Wanted]:
@@ -188,7 +165,7 @@ def _gone(unwanted: Unwanted, seen: Observed, plan: Plan) -> Check:
     target = f"{unwanted.name} {unwanted.type}"
     row = replace(row, observed=f"{next(iter(unwanted.standing(behind[0])))} stands still")
     if seen.after is not None and any(c.target == target for c in seen.after.done):
-        if len(behind) < len(heard):
+        if len(behind) < len(heard) or lagging(unwanted.name, seen):
             return replace(
                 row, status=Status.PENDING, fix="the secondary servers have yet to fetch the zone: run again"
             )

@@ -16,7 +16,7 @@ ProviderError
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -112,6 +112,7 @@ class Api:
     pauses: tuple[float, ...] = PAUSES
     timeout: float = TIMEOUT
     own: bool = False  # an API of one's own is reached without the proxy that leads outside
+    sleep: Callable[[float], None] = time.sleep
 
     def __post_init__(self) -> None:
         try:
@@ -135,7 +136,7 @@ class Api:
             except UnavailableError:
                 if pause is None:
                     raise
-                time.sleep(pause)
+                self.sleep(pause)
         raise AssertionError("the last pause is None")
 
     def _patiently(self, method: str, path: str, **what: Any) -> Reply:
@@ -145,12 +146,12 @@ class Api:
             wait = _seconds(answer.headers.get("retry-after", ""))
             if answer.status_code != httpx.codes.TOO_MANY_REQUESTS or wait is None:
                 break
-            time.sleep(wait)
+            self.sleep(wait)
             answer = self._once(method, path, **what)
         return _read(answer, f"{method} {path}")
 
     def _once(self, method: str, path: str, **what: Any) -> httpx.Response:
-        time.sleep(max(0.0, self._free - time.monotonic()))
+        self.sleep(max(0.0, self._free - time.monotonic()))
         url, timeout = f"{self.base}{path}", self.timeout
         try:
             answer = https.exchange(method, url, self._trust, timeout, self.headers, direct=self.own, **what)

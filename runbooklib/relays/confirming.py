@@ -92,9 +92,14 @@ def _key_to_publish(account: Account) -> Check:
     return replace(row, waits_for=RELAY_STAGE)
 
 
+def _about(row: Check, domain: str) -> bool:
+    """Whether a row is about the domain or a name below it."""
+    return f".{row.name.split()[-1]}".endswith(f".{domain}")
+
+
 def _unmanaged(account: Account, relay: Relay, dns: Checklist | None) -> Check:
     """Without a managing key DNS shows one half: whether the provider could verify the domain."""
-    unpublished = [c.name for c in dns or () if c.name.endswith(account.domain) and c.status not in STANDS]
+    unpublished = [c.name for c in dns or () if _about(c, account.domain) and c.status not in STANDS]
     said = f"not yet in DNS: {', '.join(unpublished)}" if unpublished else "what DNS can show of it stands"
     fix = f"see {DASHBOARDS[relay.provider]}: the domain's status, and Verify where it has not looked yet"
     return _row(account, relay, Status.UNKNOWN, f"not known: no managing key; {said}", fix)

@@ -14,7 +14,8 @@ from runbooklib.relays.observing import suppressions
 from runbooklib.relays.resend import Email, Resend
 from runbooklib.results import Check, Checklist, Status, say
 
-WAIT, POLL = 15.0, 2.0  # seconds a provider may take to learn what its MX was told
+WAIT = 15.0  # seconds a provider may take to learn what its MX was told
+FIRST, LONGEST = 0.5, 2.0  # seconds between two looks
 DELIVERED = {"delivered", "opened", "clicked"}
 UNDER_WAY = {"queued", "scheduled", "sent", "delivery_delayed", ""}
 WHERE = "https://resend.com/emails"
@@ -37,6 +38,8 @@ class Letter(Protocol):
     def recipient(self) -> str: ...
     @property
     def inbound(self) -> bool: ...
+    @property
+    def bounces(self) -> bool: ...
     @property
     def name(self) -> str: ...
 
@@ -64,6 +67,7 @@ class Followed:
     name: str
     recipient: str
     mark: str  # stands in its subject, and in no other's
+    bounces: bool = False  # whether it was sent to be given back
 
     def among(self, emails: Iterable[Email]) -> Email | None:
         """Its entry there; the relay gave it a Message-ID of its own, the subject is as we wrote it."""
@@ -76,7 +80,7 @@ def fates(site: Site, arrived: Arrived, wait: float = WAIT) -> Checklist:
     gone = [p for p in arrived if p.gone and not p.letter.inbound]
     for name, relay in site.used_relays.items():
         mine = [
-            Followed(p.letter.name, p.letter.recipient, arrived.mark(p))
+            Followed(p.letter.name, p.letter.recipient, arrived.mark(p), p.letter.bounces)
             for p in gone
             if site.domain(p.letter.domain).relay == name
         ]
@@ -92,38 +96,56 @@ def _of(name: str, relay: Relay, mine: list[Followed], wait: float) -> Iterator[
         team = Resend.of(relay, relay.api_key)
         found = _wait_for(team, mine, wait)
         yield from (_fate(followed, found) for followed in mine)
-        yield from suppressions(name, team, dict.fromkeys(f.recipient for f in mine))
+        yield from suppressions(name, team, dict.fromkeys(f.recipient for f in mine if not f.bounces))
     except (ProviderError, CredentialError) as error:
         yield from (_unknown(followed, str(error)) for followed in mine)
 
 
 def _wait_for(team: Resend, mine: list[Followed], wait: float) -> list[Email]:
     """The provider's list, read again until every message has come to its end or `wait` seconds are over."""
-    deadline = time.monotonic() + wait
+    deadline, pause = time.monotonic() + wait, FIRST
     while True:
         emails = team.emails()
         open_ones = [f for f in mine if (e := f.among(emails)) is None or e.last_event in UNDER_WAY]
-        if not open_ones or time.monotonic() + POLL > deadline:
+        if not open_ones or time.monotonic() + pause > deadline:
             return emails
         say(f"{len(open_ones)} of {len(mine)} messages still under way at the provider")
-        time.sleep(POLL)
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST)
 
 
 def _fate(followed: Followed, emails: Iterable[Email]) -> Check:
-    check, expected = f"relay.fate {followed.name}", "delivered, says the provider"
     email = followed.among(emails)
     if email is None:
         return _unknown(followed, "accepted by the relay, and not in the provider's list")
-    if email.last_event in DELIVERED:
-        return Check(check, Status.PASS, expected, email.last_event, ref=REF)
-    if email.last_event in UNDER_WAY:
-        said = f"{email.last_event or 'no event yet'}: accepted by the relay, not delivered yet"
-        return Check(check, Status.PENDING, expected, said, f"look again later, or at {WHERE}", REF)
-    if email.last_event in FIXES:
-        return Check(check, Status.FAIL, expected, email.last_event, f"{FIXES[email.last_event]}: {WHERE}", REF)
-    return _unknown(followed, f"{email.last_event!a}, a word this version does not know")
+    status, fix = _judged(followed, email.last_event)
+    if status is Status.UNKNOWN:
+        return _unknown(followed, f"{email.last_event!a}, a word this version does not know")
+    said = email.last_event or "no event yet"
+    said += ": accepted by the relay, not delivered yet" * (status is Status.PENDING)
+    return Check(_name(followed), status, _expected(followed), said, fix, REF)
+
+
+def _judged(followed: Followed, event: str) -> tuple[Status, str]:
+    """What an event means: of a message that was to come back, the opposite."""
+    if event in UNDER_WAY:
+        return Status.PENDING, f"look again later, or at {WHERE}"
+    if followed.bounces and event == "bounced":
+        return Status.PASS, ""
+    if followed.bounces and event in DELIVERED:
+        return Status.FAIL, f"the address that bounces took it, so nothing tells of mail that is lost: see {WHERE}"
+    if event in DELIVERED:
+        return Status.PASS, ""
+    return (Status.FAIL, f"{FIXES[event]}: {WHERE}") if event in FIXES else (Status.UNKNOWN, "")
 
 
 def _unknown(followed: Followed, said: str) -> Check:
-    name, expected = f"relay.fate {followed.name}", "delivered, says the provider"
-    return Check(name, Status.UNKNOWN, expected, said, f"see {WHERE}", REF, advisory=True)
+    return Check(_name(followed), Status.UNKNOWN, _expected(followed), said, f"see {WHERE}", REF, advisory=True)
+
+
+def _name(followed: Followed) -> str:
+    return f"relay.fate {followed.name}"
+
+
+def _expected(followed: Followed) -> str:
+    return "bounced, says the provider" if followed.bounces else "delivered, says the provider"

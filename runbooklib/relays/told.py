@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from runbooklib import spf
-from runbooklib.records import TTL, TagError, Wanted, dkim_key
+from runbooklib import domainkeys, spf
+from runbooklib.domainkeys import KeyRecordError
+from runbooklib.records import TTL, Wanted
 from runbooklib.relays import mxroute, resend
 from runbooklib.relays.calls import ConflictError, MalformedError
 
@@ -53,19 +54,22 @@ def by_resend(relay: str, domain: str, records: tuple[resend.Record, ...]) -> It
         name = absolute(record.name, domain)
         if record.purpose == "DKIM":
             yield _key(relay, domain, name, record.type, record.value)
-        elif record.type == "MX":
-            yield _bounces_to(relay, domain, name, record)
+        elif record.type in {"MX", "CNAME"}:
+            yield _returning(relay, domain, name, record)
         else:
             why = PATH_WHY.format(relay=relay, name=name, domain=domain)
-            yield Wanted(name, "TXT", (_spf(record.value),), TTL, why, "RFC 7208 2.4", STAGE)
+            yield Wanted(name, "TXT", (_spf(record.value),), TTL, why, "RFC 7208 2.4", STAGE, returns=name != domain)
 
 
-def _bounces_to(relay: str, domain: str, name: str, record: resend.Record) -> Wanted:
+def _returning(relay: str, domain: str, name: str, record: resend.Record) -> Wanted:
     if name == domain:  # domains added before there were return paths
-        said = f"{relay} wants the MX of {domain}, which is this server's: remove it there and add it again"
+        said = f"{relay} wants the {record.type} of {domain}, which is this server's: remove it there and add it again"
         raise ConflictError(f"{said}, with a custom return path")
+    if record.type == "CNAME":
+        why = PATH_WHY.format(relay=relay, name=name, domain=domain)
+        return Wanted(name, "CNAME", (_name(record.value),), TTL, why, "RFC 1034 3.6.2", STAGE, returns=True)
     target = f"{record.priority or 10} {_name(record.value)}"
-    return Wanted(name, "MX", (target,), TTL, f"bounces of {relay} return to it", "RFC 5321 4.4", STAGE)
+    return Wanted(name, "MX", (target,), TTL, f"bounces of {relay} return to it", "RFC 5321 4.4", STAGE, returns=True)
 
 
 def unneeded(records: tuple[resend.Record, ...]) -> Iterator[str]:
@@ -93,8 +97,8 @@ def ownership(relay: str, domain: str, record: mxroute.Record) -> Wanted:
 def _key(relay: str, domain: str, name: str, kind: str, value: str) -> Wanted:
     held = _name(value) if kind == "CNAME" else unquoted(value)
     try:
-        readable = kind == "CNAME" or dkim_key(held).readable
-    except TagError:
+        readable = kind == "CNAME" or not domainkeys.parse(held).revoked
+    except KeyRecordError:
         readable = False
     if not readable:
         raise MalformedError(f"the DKIM value for {name} is no key")

@@ -37,7 +37,7 @@ def _of(domain: Domain, relay: Relay, account: Account | None) -> Iterator[Wante
         yield from _keys(domain, relay, after)
     if not asked:
         yield from _return_path(domain, relay)
-    elif not any(w.kind == "mx" for w in told):
+    elif not any(w.kind in {"mx", "alias"} for w in told):
         yield from (replace(w, values=(), known_after=after) for w in _return_path(domain, relay))
 
 
@@ -66,7 +66,10 @@ def _return_path(domain: Domain, relay: Relay) -> Iterator[Wanted]:
     name = f"{relay.return_path}.{domain.name}"
     pool = relay.spf or POOLS.get(relay.provider)
     why = PATH_WHY.format(relay=domain.relay, name=name, domain=domain.name)
-    yield Wanted(name, "TXT", (str(spf.of(pool.split())),) if pool else (), TTL, why, "RFC 7208 2.4", STAGE)
+    yield Wanted(
+        name, "TXT", (str(spf.of(pool.split())),) if pool else (), TTL, why, "RFC 7208 2.4", STAGE, returns=True
+    )
     if relay.provider == "resend":
         target = f"10 feedback-smtp.{relay.region}.amazonses.com"
-        yield Wanted(name, "MX", (target,), TTL, f"bounces of {domain.relay} return to it", "RFC 5321 4.4", STAGE)
+        why = f"bounces of {domain.relay} return to it"
+        yield Wanted(name, "MX", (target,), TTL, why, "RFC 5321 4.4", STAGE, returns=True)

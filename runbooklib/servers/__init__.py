@@ -9,7 +9,9 @@ from runbooklib.host import Answer
 from runbooklib.params import DOCKER_MAILSERVER, MAILCOW, POSTFIX, Site
 from runbooklib.records import Desired, Observed, Unwanted
 from runbooklib.results import Checklist, Outcome, Plan, Status
-from runbooklib.servers import dane, docker_mailserver, mailcow, postfix, retired
+from runbooklib.servers import bounces, certificates, clients, docker_mailserver, mailcow, postfix, retired
+from runbooklib.servers.clients import Arrivals
+from runbooklib.servers.queues import Queue
 from runbooklib.servers.retired import Retired
 from runbooklib.servers.standing import Standing
 
@@ -23,8 +25,11 @@ class Running(Protocol):
     def log(self, lines: int = 2000) -> str:
         """The end of the mail log."""
 
-    def queue(self) -> list[dict[str, Any]]:
-        """What waits in the queue, as `postqueue -j` says it."""
+    def history(self) -> str:
+        """The logs of mail of the last day, rotated files included, as far as a bounded read reaches."""
+
+    def queue(self) -> Queue:
+        """What waits in the queue."""
 
     def containers(self) -> list[Any]:
         """The mail server's containers, where it runs in some."""
@@ -152,6 +157,16 @@ def records(site: Site) -> Desired:
     return _kind(site).records(site)
 
 
-def pins(site: Site) -> Desired:
-    """The key of the certificate it shows, as a TLSA record, where params ask for one."""
-    return Desired(dane.wanted(site))
+def arrivals(site: Site) -> Arrivals:
+    """Who came to port 25, by the server's own log."""
+    return clients.observe(site, of(site).log)
+
+
+def shown(site: Site) -> Desired:
+    """What the server shows of itself, as records.
+
+    Whether IPv6 reaches it, its certificate's key and issuer, and whether its own name sends nothing, where params say.
+    """
+    reached = clients.wanted(site, arrivals(site)) if site.server.ipv6 else ()
+    quiet = (bounces.wanted(site, routes(site)),) if site.server.hostname in site.dns.sends_nothing else ()
+    return Desired((*reached, *certificates.records(site), *quiet))

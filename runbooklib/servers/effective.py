@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +16,11 @@ from runbooklib.servers import nexthops
 from runbooklib.servers.nexthops import DIRECT, Route, Routes, next_hop
 from runbooklib.servers.standing import Queued
 
-Facts = Callable[[Mapping[str, str]], Mapping[str, Answer]]
+# A login is compared by its digest; here nobody reads it.
+DIGESTED = (
+    """while IFS='\t' read -r k v; do printf '%s\\t%s\\n' "$k" "$(printf %s "$v" | sha256sum | cut -d' ' -f1)"; done"""
+)
+SECONDS = 4  # for one table; a database behind it may be gone
 
 
 @dataclass(frozen=True)
@@ -50,51 +55,64 @@ class Effective:
         return (self.transports.get(sender) or self.transport).partition(":")[0] == nexthops.SMTPS
 
 
-def effective(site: Site, facts: Facts, modes: Mapping[str, int]) -> Effective:
-    """Asked with postconf and postmap in one round trip; all empty where no Postfix answers.
+def questions(site: Site) -> dict[str, str]:
+    """The commands that ask Postfix for its ways, by the names under which `effective` looks for the answers."""
+    hops, senders = _hops(site), _senders(site)
+    return {
+        "relayhost": "postconf -h relayhost",
+        "default transport": "postconf -h default_transport",
+        "hops of senders": _looked_up("sender_dependent_relayhost_maps", senders),
+        "transports of senders": _looked_up("sender_dependent_default_transport_maps", senders),
+        "logins": f"{_looked_up('smtp_sasl_password_maps', [*senders, *hops])} | {DIGESTED}",
+        "policies": _looked_up("smtp_tls_policy_maps", hops),
+    }
 
-    `facts` runs commands where Postfix does; `modes` are those of the files that hold logins.
+
+def effective(site: Site, told: Mapping[str, Answer], modes: Mapping[str, int]) -> Effective:
+    """From the answers to `questions`; all empty where no Postfix answered.
+
+    `modes` are those of the files that hold logins.
     """
-    hops = [nexthops.next_hop(r) for r in site.used_relays.values()]
-    named = filter(None, [*(d.name for d in site.domains), site.srs_domain])
-    senders = [*dict.fromkeys(f"@{name}" for name in named), nexthops.NULL]
-    told = {name: answer.out.strip() for name, answer in facts(_questions(hops, senders)).items() if answer.ok}
-    nothing = hashlib.sha256(b"").hexdigest()
-    logins = {key: told.get(f"login {key}", "").split(" ")[0] for key in (*senders, *hops)}
+    hops, senders = _hops(site), _senders(site)
+    policies = _found(told, "policies", hops)
     return Effective(
-        relayhost=told.get("relayhost", ""),
-        transport=told.get("transport", ""),
-        senders={s: hop for s in senders if (hop := told.get(f"sender {s}", ""))},
-        transports={s: way for s in senders if (way := told.get(f"transport {s}", ""))},
-        policies={hop: told.get(f"policy {hop}", "") for hop in hops},
-        logins={key: digest for key, digest in logins.items() if digest not in {"", nothing}},
+        relayhost=_said(told, "relayhost").strip(),
+        transport=_said(told, "default transport").strip(),
+        senders=_found(told, "hops of senders", senders),
+        transports=_found(told, "transports of senders", senders),
+        policies={hop: policies.get(hop, "") for hop in hops},
+        logins=_found(told, "logins", [*senders, *hops]),
         modes=modes,
     )
 
 
-def _questions(hops: Sequence[str], senders: Sequence[str]) -> dict[str, str]:
-    asked = {
-        "relayhost": "postconf -h relayhost",
-        "transport": "postconf -h default_transport",
-    }
-    for sender in senders:
-        asked[f"sender {sender}"] = _looked_up("sender_dependent_relayhost_maps", sender)
-        asked[f"transport {sender}"] = _looked_up("sender_dependent_default_transport_maps", sender)
-    for key in (*senders, *hops):
-        asked[f"login {key}"] = f"{_looked_up('smtp_sasl_password_maps', key)} | tr -d '\\n' | sha256sum"
-    for hop in hops:
-        asked[f"policy {hop}"] = _looked_up("smtp_tls_policy_maps", hop)
-    return asked
+def _hops(site: Site) -> list[str]:
+    return [nexthops.next_hop(relay) for relay in site.used_relays.values()]
 
 
-def _looked_up(maps: str, key: str) -> str:
+def _senders(site: Site) -> list[str]:
+    named = filter(None, [*(d.name for d in site.domains), site.srs_domain])
+    return [*dict.fromkeys(f"@{name}" for name in named), nexthops.NULL]
+
+
+def _said(told: Mapping[str, Answer], name: str) -> str:
+    return told[name].out if name in told and told[name].ok else ""
+
+
+def _found(told: Mapping[str, Answer], name: str, keys: Iterable[str]) -> dict[str, str]:
+    """What a table said of each of the keys that it knows."""
+    pairs = {key: value.strip() for key, _, value in (ln.partition("\t") for ln in _said(told, name).splitlines())}
+    return {key: pairs[key] for key in keys if pairs.get(key)}
+
+
+def _looked_up(maps: str, keys: Sequence[str]) -> str:
     """What Postfix finds in the table it uses; postmap waits a second before it complains of a file that is not there.
 
     The table of last resort behind the TLS policies is left out: what it says is said of everybody.
     """
     used = f"m=$(postconf -h {maps}); m=${{m% {nexthops.OPPORTUNISTIC}}}"
     there = 'case "$m" in "") false;; texthash:*) test -f "${m#texthash:}";; esac'
-    return f"{used}; {there} && postmap -q '{key}' \"$m\""
+    return f"{used}; {there} && printf '%s\\n' {shlex.join(keys)} | timeout {SECONDS} postmap -q - \"$m\""
 
 
 def rows(site: Site, have: Effective, want: Routes, waiting: Mapping[str, str]) -> list[Check]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from runbooklib import signing
+from runbooklib import domainkeys, signing
+from runbooklib.answers import Answer
 from runbooklib.params import Domain, Site
-from runbooklib.records import TTL, Answer, Desired, Observed, Wanted, compare
-from runbooklib.records.texts import dkim_key
+from runbooklib.records import TTL, Desired, Observed, Wanted, compare
+from runbooklib.records.clock import stamp
 from runbooklib.results import Check, Status, judged
 from runbooklib.servers.opendkim import Tables
 from runbooklib.servers.retired import KEY, Retired
@@ -104,7 +105,10 @@ def _unseen(wanted: Wanted, seen: Observed | None) -> str:
 
 
 def _says(answer: Answer) -> str:
-    return f"{answer.server} says {answer.shown}" if answer.heard else f"{answer.server} {answer.word}"
+    """What a resolver says instead, and until when its cache may."""
+    if not answer.heard:
+        return f"{answer.server} {answer.word}"
+    return f"{answer.server} says {answer.shown}, cached until {stamp(answer.until)}"
 
 
 def records(site: Site, have: Keyring, now: datetime) -> Desired:
@@ -233,7 +237,10 @@ def key_rows(turn: Turn, have: Keyring, halves: Mapping[tuple[str, str], Half]) 
 
 def size_row(name: str, public: str, wanted: int) -> Check:
     """The key and its length (RFC 8301 3.2: 1024 bits at least, 2048 should be; verifiers know up to 4096)."""
-    bits, expected = signing.bits(public) if public else 0, f"an RSA key of {wanted} bits" if wanted else "an RSA key"
+    bits, expected = (
+        domainkeys.parse(public).bits if public else 0,
+        f"an RSA key of {wanted} bits" if wanted else "an RSA key",
+    )
     if not public:
         return Check(f"dkim.key {name}", Status.FAIL, expected, "none", "run 03-dkim with apply")
     status, said, fix = Status.PASS, f"RSA, {bits} bits", ""
@@ -251,7 +258,7 @@ def size_row(name: str, public: str, wanted: int) -> Check:
 
 
 def _half_rows(name: str, public: str, half: Half) -> Iterator[Check]:
-    fits = dkim_key(public).public == half.public
+    fits = domainkeys.parse(public).public == half.public
     yield judged(
         f"dkim.pair {name}",
         fits,

@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
+from typing import cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -37,12 +38,12 @@ class Authority:
         """The CA's certificate."""
         return self.certificate.public_bytes(serialization.Encoding.PEM).decode()
 
-    def issue(self, name: str, *addresses: str) -> Pair:
-        """A server certificate for one DNS name and any addresses, followed by the CA's own."""
+    def issue(self, name: str, *addresses: str, lifetime: timedelta = LIFETIME) -> Pair:
+        """A server certificate for one DNS name and any addresses, followed by the CA's own; one may be over."""
         names = [x509.DNSName(name), *(x509.IPAddress(ip_address(address)) for address in addresses)]
         key = ec.generate_private_key(ec.SECP256R1())
         signed = (
-            _draft(name, self.certificate.subject, key.public_key())
+            _draft(name, self.certificate.subject, key.public_key(), lifetime)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
@@ -67,15 +68,23 @@ def create() -> Authority:
     return Authority(certificate, key)
 
 
-def _draft(name: str, issuer: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
+def kept(certificate: str, key: str) -> Authority:
+    """The CA of a testbed that runs, from its two PEM texts."""
+    private = serialization.load_pem_private_key(key.encode(), None)
+    return Authority(x509.load_pem_x509_certificate(certificate.encode()), cast("ec.EllipticCurvePrivateKey", private))
+
+
+def _draft(
+    name: str, issuer: x509.Name, public: ec.EllipticCurvePublicKey, lifetime: timedelta = LIFETIME
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     draft = (
         x509.CertificateBuilder()
         .issuer_name(issuer)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + LIFETIME)
+        .not_valid_before(now + min(lifetime, timedelta()) - timedelta(hours=1))
+        .not_valid_after(now + lifetime)
     )
     return draft.subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])) if name else draft
 

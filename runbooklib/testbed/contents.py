@@ -6,13 +6,26 @@ import base64
 import json
 import secrets
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from runbooklib.testbed import authority, providers, zones
 from runbooklib.testbed.authority import Authority, DkimKey, SshKey
 from runbooklib.testbed.hosts import NAMES, Plot
-from runbooklib.testbed.state import Account, Dns, Image, Mailcow, Provider, Registry, Resolver, Server, State, Tsig
+from runbooklib.testbed.state import (
+    Account,
+    Dns,
+    Image,
+    Mailcow,
+    Provider,
+    Registry,
+    Resolver,
+    Server,
+    State,
+    Stranger,
+    Tsig,
+)
 
 MAIL = "mail.lantern.example"
 PRIVATE = 0o600
@@ -25,8 +38,10 @@ def create(plot: Plot, bridge: str, image: Image, *, egress_25: bool) -> State:
     """Makes every secret new, writes each host's files, and says what the site's owner may know of them."""
     ca = authority.create()
     _write(plot.folder / "ca.pem", ca.pem)
+    _write(plot.folder / "ca.key", authority.private_pem(ca.key), PRIVATE)  # faults have bad certificates signed
     _write(plot.folder / "resolv.conf", f"nameserver {plot.addresses.ipv4('resolver')}\n")
-    relay, mx = _account(plot, "relay", "lantern"), _account(plot, "mx", "friend@stranger.example")
+    relay, friend = _account(plot, "relay", "lantern"), _account(plot, "mx", "friend@stranger.example")
+    mx = Stranger(**asdict(friend), rspamd=f"http://{friend.ipv4}:11334")
     resend, mxroute = providers.resend(plot), providers.mxroute(plot)
     dns = Dns(plot.addresses.ipv4("dns"), plot.addresses.ipv6("dns"), _tsig())
     keys = _write_accounts(plot, relay, mx)

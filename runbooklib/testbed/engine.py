@@ -6,11 +6,14 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import docker
 from docker.errors import DockerException
+from docker.models.containers import Container
+from docker.utils.socket import STDERR, STDOUT, frames_iter
 
 from runbooklib.results import RunbookError
 
@@ -38,6 +41,8 @@ def client() -> docker.DockerClient:
     """
     try:
         found = docker.from_env(version="auto", timeout=600)
+        # For each call it would look for proxies in the environment, which another thread may be changing.
+        found.api.trust_env = False
         version = str(found.version()["Version"])
     except DockerException as error:
         raise EngineError(f"no Docker Engine answers: {_reason(error)}") from None
@@ -167,3 +172,23 @@ def _await_answer() -> None:
             time.sleep(0.3)
         else:
             return
+
+
+def run(container: Container, argv: Sequence[str]) -> tuple[int, bytes, bytes]:
+    """Exit status, output and errors of a command inside a container, which has no standard input.
+
+    The command waits for our word: docker-py loses what a busy machine receives together with the reply's header.
+    """
+    api = (container.client or client()).api
+    waiting = ["sh", "-c", 'read -r go && exec "$@" </dev/null', "sh", *argv]
+    command = api.exec_create(container.id, waiting, stdin=True)["Id"]
+    stream: Any = api.exec_start(command, socket=True)
+    try:
+        stream._sock.sendall(b"\n")  # noqa: SLF001 - the way to write that docker-py leaves
+        said: dict[int, list[bytes]] = {STDOUT: [], STDERR: []}
+        for number, data in frames_iter(stream, tty=False):  # type: ignore[no-untyped-call]
+            said[number].append(data)
+    finally:
+        stream._response.close()  # noqa: SLF001 - as above
+        stream.close()
+    return api.exec_inspect(command)["ExitCode"], b"".join(said[STDOUT]), b"".join(said[STDERR])

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 import docker
-from docker.errors import APIError, ContainerError
+from docker.errors import APIError, ContainerError, NotFound
 from docker.models.networks import Network
 from docker.types import IPAMConfig, IPAMPool
 
@@ -16,6 +18,7 @@ from runbooklib.testbed.engine import TestbedError
 
 BENCHMARKING = IPv4Network("198.18.0.0/15")  # RFC 2544: neither private nor anybody's, so that peers are strangers
 DOCUMENTATION = IPv6Network("2001:db8::/32")  # RFC 3849
+TRIES, REST = 4, 0.5  # to remove a network, and the seconds between two
 NUMBERS = {
     "dns": 2,
     "resolver": 3,
@@ -78,6 +81,35 @@ def create(engine: docker.DockerClient, name: str, bridge: str, labels: dict[str
             raise NetworkError(f"Docker made no network {name}: {error.explanation or error}") from None
         return addresses
     raise NetworkError(f"every /24 of {BENCHMARKING} is taken: `docker network ls` shows by whom")
+
+
+def remove(network: Network, rest: float = REST) -> str:
+    """Removes a network; why it stays, where the engine keeps it.
+
+    Of containers that were removed at once the engine may keep an endpoint for a while, or until it is told by force.
+    """
+    said = ""
+    for _ in range(TRIES):
+        try:
+            network.remove()
+        except NotFound:
+            return ""
+        except APIError as error:
+            said = str(error.explanation or error)
+            _let_go(network)
+            time.sleep(rest)
+        else:
+            return ""
+    return said
+
+
+def _let_go(network: Network) -> None:
+    """Disconnects what hangs on it still, by name: of what has no container any more nothing else is known."""
+    with suppress(APIError):
+        network.reload()
+    for endpoint in ((network.attrs or {}).get("Containers") or {}).values():
+        with suppress(APIError):
+            network.disconnect(endpoint["Name"], force=True)
 
 
 def _free(engine: docker.DockerClient, name: str) -> Iterator[Range]:

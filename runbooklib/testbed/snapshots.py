@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import dns.exception
@@ -17,6 +19,7 @@ import dns.xfr
 import dns.zone
 import docker
 from docker.errors import ContainerError, ImageNotFound
+from docker.models.containers import Container
 
 from runbooklib.results import say
 from runbooklib.testbed import engine, hosts, images, world, zones
@@ -123,21 +126,24 @@ def _standing(server: Dns, zone: str) -> Records:
 
 
 def reset_zone(root: Path, to: Published | None = None) -> None:
-    """Puts the sites' zones back to their first day, or to what was published then, by updates as a stage sends them.
+    """Puts the sites' zones back to their first day, or to what was published then; raises as `replace` does."""
+    server = world.required(world.folder_of(root)).dns
+    for zone, standing in published(root).items():
+        replace(server, zone, ((name, rdataset.rdtype) for name, rdataset in standing), (to or {}).get(zone, ()))
+    forget(root)
+
+
+def replace(
+    server: Dns, zone: str, gone: Iterable[tuple[dns.name.Name, dns.rdatatype.RdataType]], come: Records
+) -> None:
+    """Takes rrsets out of a zone and puts others in, by updates as a stage sends them.
 
     Raises SnapshotError when the name server does not take an update.
     """
-    server = world.required(world.folder_of(root)).dns
-    for zone, standing in published(root).items():
-        _replace(server, zone, standing, (to or {}).get(zone, ()))
-    _forget(root)
-
-
-def _replace(server: Dns, zone: str, standing: Records, wanted: Records) -> None:
     emptied, filled = (dns.update.UpdateMessage(zone, keyring=_key(server)) for _ in range(2))
-    for name, rdataset in standing:
-        emptied.delete(name, rdataset.rdtype)
-    for name, rdataset in wanted:
+    for name, kind in gone:
+        emptied.delete(name, kind)
+    for name, rdataset in come:
         filled.add(name, rdataset)
     # Two of them: a CNAME added beside what the same update deletes is ignored in silence (RFC 2136 3.4.2.2).
     for update in (emptied, filled):
@@ -145,16 +151,30 @@ def _replace(server: Dns, zone: str, standing: Records, wanted: Records) -> None
             continue
         answer = dns.query.tcp(update, server.ipv4, timeout=5)
         if answer.rcode() != dns.rcode.NOERROR:
-            raise SnapshotError(f"the name server refused to reset {zone}: {dns.rcode.to_text(answer.rcode())}")
+            raise SnapshotError(f"the name server refused to change {zone}: {dns.rcode.to_text(answer.rcode())}")
 
 
-def _forget(root: Path) -> None:
-    """Has the resolver drop what it remembers, as Unbound does when it reads its settings again."""
+def forget(root: Path) -> None:
+    """Has the resolver drop what it remembers, as Unbound does when it reads its settings again.
+
+    Raises SnapshotError when it does not.
+    """
     folder = world.folder_of(root)
     plot = world.plot_of(folder, world.required(folder))
     resolver = engine.client().containers.get(plot.container("resolver"))
+    before, until = _serving(resolver), time.monotonic() + hosts.READY_SECONDS
     resolver.kill("SIGHUP")
-    hosts.await_answer(plot, "resolver", resolver)
+    # its sockets stay open, and until it has seen the signal it answers from what it remembers
+    while _serving(resolver) in {before, b""}:
+        if time.monotonic() > until:
+            raise SnapshotError("the resolver did not read its settings again")
+        time.sleep(0.02)
+
+
+def _serving(resolver: Container) -> bytes:
+    """The last line by which Unbound says that it serves, nothing in its memory yet."""
+    lines = resolver.logs(tail=200, timestamps=True).splitlines()
+    return next((line for line in reversed(lines) if b"start of service" in line), b"")
 
 
 def _key(server: Dns) -> dns.tsig.Key:
@@ -200,7 +220,7 @@ def _within(root: Path, host: str, argv: list[str]) -> bytes:
     """
     folder = world.folder_of(root)
     plot = world.plot_of(folder, world.required(folder))
-    status, output = engine.client().containers.get(plot.container(host)).exec_run(argv)
-    if status or not isinstance(output, bytes):
-        raise SnapshotError(f"{host}: {argv[0]} failed: {output!r}")
+    status, output, errors = engine.run(engine.client().containers.get(plot.container(host)), argv)
+    if status:
+        raise SnapshotError(f"{host}: {argv[0]} failed: {(output + errors)!r}")
     return output

@@ -73,6 +73,13 @@ class Account:
 
 
 @dataclass(frozen=True)
+class Stranger(Account):
+    """A mail host of others that judges what it is sent, and scores what it is asked to."""
+
+    rspamd: str  # URL of its controller
+
+
+@dataclass(frozen=True)
 class Provider(Account):
     """A relay with an API that manages domains, and our key to it."""
 
@@ -119,7 +126,7 @@ class State:
     resend: Provider
     mxroute: Provider
     mailcow: Mailcow
-    mx: Account
+    mx: Stranger
     mailboxes: dict[str, str]  # name → password
     ca: str  # path of the private CA's certificate
     image: Image

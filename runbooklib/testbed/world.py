@@ -23,7 +23,16 @@ from runbooklib.testbed.hosts import NAMES, HostStartError, Plot
 from runbooklib.testbed.network import Range
 from runbooklib.testbed.state import Image, State
 
-FILES = ("state.json", "ca.pem", "id_ed25519", "mail.lantern.example.pem", "mail.lantern.example.key", "resolv.conf")
+FILES = (
+    "state.json",
+    "ca.pem",
+    "ca.key",
+    "id_ed25519",
+    "mail.lantern.example.pem",
+    "mail.lantern.example.key",
+    "resolv.conf",
+    "broken.json",
+)
 
 
 @dataclass(frozen=True)
@@ -65,11 +74,11 @@ def up(root: Path, say: Say, egress_25: bool = False) -> State:
         known = state.load(folder)
         if known and _revived(docker_engine, plot_of(folder, known), known, say):
             return _with_egress(docker_engine, folder, known, egress_25=egress_25)
-        _clear(docker_engine, folder)
+        _clear(docker_engine, folder, say)
         try:
             return _make(docker_engine, folder, say, egress_25=egress_25)
         except BaseException:
-            _clear(docker_engine, folder)
+            _clear(docker_engine, folder, say)
             raise
 
 
@@ -77,7 +86,7 @@ def down(root: Path, say: Say) -> None:
     """Takes the testbed down and removes everything `up` made, images excepted."""
     folder = folder_of(root)
     with locked(folder):
-        _clear(engine.client(), folder)
+        _clear(engine.client(), folder, say)
     say("the testbed is down")
 
 
@@ -223,7 +232,7 @@ def remove(docker_engine: docker.DockerClient, container: str) -> None:
         return
 
 
-def _clear(docker_engine: docker.DockerClient, folder: Path) -> None:
+def _clear(docker_engine: docker.DockerClient, folder: Path, say: Say) -> None:
     """Removes what the engine and the folder hold for this testbed, found by its label even after a crash."""
     name = name_of(folder)
     with ThreadPoolExecutor(len(NAMES)) as pool:
@@ -233,7 +242,7 @@ def _clear(docker_engine: docker.DockerClient, folder: Path) -> None:
         volume.remove(force=True)
     for image in docker_engine.images.list(filters=_ours(name)):
         docker_engine.images.remove(str(image.id), force=True)
-    _clear_network(docker_engine, name)
+    _clear_network(docker_engine, name, say)
     shutil.rmtree(folder / "hosts", ignore_errors=True)
     for file in FILES:
         (folder / file).unlink(missing_ok=True)
@@ -241,9 +250,10 @@ def _clear(docker_engine: docker.DockerClient, folder: Path) -> None:
         folder.rmdir()
 
 
-def _clear_network(docker_engine: docker.DockerClient, name: str) -> None:
-    """The network, and with it this machine's firewall rules about it."""
+def _clear_network(docker_engine: docker.DockerClient, name: str, say: Say) -> None:
+    """The network, and with it this machine's firewall rules about it; one that the engine keeps stops nothing else."""
     for found in docker_engine.networks.list(filters=_ours(name)):
-        found.remove()
+        if kept := network.remove(found):
+            say(f"the engine keeps network {name} ({kept}): `docker network rm {name}` once it lets go")
         for image in docker_engine.images.list(filters={"label": f"{images.LABEL}=services"})[:1]:
             network.reopen(docker_engine, str(image.id), bridge_of(name))

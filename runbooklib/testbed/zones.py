@@ -15,7 +15,7 @@ from runbooklib.testbed.authority import private_pem
 from runbooklib.testbed.network import Range
 from runbooklib.testbed.state import Tsig
 
-NS = "ns1.example."
+NS = ("ns1.example.", "ns2.example.")  # one server: the first name has its IPv4 address, the second the other
 TTL = 60
 SITES = ("lantern.example", "pier.example", "harbour.example")
 NAMES = {
@@ -26,6 +26,9 @@ NAMES = {
     "mxroute": "name.mxrouting.example.",
     "mailcow": "mail.harbour.example.",
 }
+
+# As IANA publishes it: nobody may send in this name, so whoever does is a forger.
+FORBIDDEN = ("@ MX 0 .", '@ TXT "v=spf1 -all"', '_dmarc TXT "v=DMARC1;p=reject;sp=reject;adkim=s;aspf=s"')
 
 
 @dataclass(frozen=True)
@@ -55,8 +58,9 @@ class Zone:
     @property
     def text(self) -> str:
         """The zone file."""
-        soa = f"@ SOA {NS} hostmaster.example. 1 3600 600 604800 {TTL}"
-        return "\n".join([f"$ORIGIN {self.name}", f"$TTL {TTL}", soa, f"@ NS {NS}", *self.records, ""])
+        soa = f"@ SOA {NS[0]} hostmaster.example. 1 3600 600 604800 {TTL}"
+        servers = [f"@ NS {name}" for name in NS]
+        return "\n".join([f"$ORIGIN {self.name}", f"$TTL {TTL}", soa, *servers, *self.records, ""])
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,13 @@ def initial(addresses: Range, dkim: Keys) -> tuple[Zone, ...]:
         _zone("mxrouting.example.", *_mxroute(addresses)),
         _zone("stranger.example.", *_stranger(addresses, dkim.stranger)),
         _zone("registry.example.", *_addresses("@", "registry", addresses)),
+        _zone("dnsbl.example.", "2.0.0.127 A 127.0.0.2"),  # blocklists hold their test entries, and nobody (RFC 5782 5)
+        _zone("dbl.example.", "test A 127.0.0.2"),
     ]
-    example = _zone("example.", *_addresses("ns1", "dns", addresses), *_delegations(leaves))
+    example = _zone("example.", *_servers(addresses), *_delegations(leaves))
     top = [example, *_reverse(addresses)]
-    root = _zone(".", *_addresses("ns1.example.", "dns", addresses), *_delegations(top))
-    return (*leaves, *top, root)
+    root = _zone(".", *_servers(addresses), *_delegations([*top, (forbidden := _zone("example.com.", *FORBIDDEN))]))
+    return (*leaves, *top, forbidden, root)
 
 
 def _zone(name: str, *records: str) -> Zone:
@@ -89,7 +95,11 @@ def _zone(name: str, *records: str) -> Zone:
 
 
 def _delegations(children: list[Zone]) -> list[str]:
-    return [line for zone in children for line in (f"{zone.name} NS {NS}", zone.ds)]
+    return [line for zone in children for line in (*(f"{zone.name} NS {name}" for name in NS), zone.ds)]
+
+
+def _servers(addresses: Range) -> list[str]:
+    return [f"{NS[0]} A {addresses.ipv4('dns')}", f"{NS[1]} AAAA {addresses.ipv6('dns')}"]
 
 
 def _addresses(name: str, host: str, addresses: Range) -> list[str]:
@@ -250,5 +260,5 @@ DOCUMENTATION = ("8.b.d.0.1.0.0.2.ip6.arpa.",)  # Unbound answers NXDOMAIN here 
 
 
 def hints(addresses: Range) -> str:
-    """The root's one name server."""
-    return "\n".join([f". NS {NS}", *_addresses(NS, "dns", addresses), ""])
+    """The root's name servers."""
+    return "\n".join([*(f". NS {name}" for name in NS), *_servers(addresses), ""])

@@ -6,6 +6,7 @@ from runbooklib.zone.observation import observe
 from runbooklib.zone.preflights import preflight
 from runbooklib.zone.publishing import Published, publish
 from runbooklib.zone.questions import Internet, Wire, ask, together
+from runbooklib.zone.stub import Stub
 from runbooklib.zone.updates import (
     NoZoneError,
     OvertakenError,
@@ -22,6 +23,7 @@ __all__ = [
     "OvertakenError",
     "Published",
     "RefusedError",
+    "Stub",
     "TsigError",
     "UnansweredError",
     "Wire",

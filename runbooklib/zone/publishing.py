@@ -1,23 +1,25 @@
-"""Publishing a plan: dynamic updates, or a table and zone-file text for those who publish by hand."""
+"""Publishing a plan: dynamic updates, a provider's API, or a table and zone-file text for those who type."""
 
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
-from runbooklib.params import Rfc2136, Site
+from runbooklib.params import Lexicon, Rfc2136, Site
 from runbooklib.records import RecordChange, dangers
-from runbooklib.results import Outcome, Plan, Table, UnsafePlanError, table_html
+from runbooklib.records.planned import RecordOutcome
+from runbooklib.results import Plan, Table, UnsafePlanError, table_html
+from runbooklib.zone import lexicons
 from runbooklib.zone.updates import ZoneError, rdata_text, send, zone_of
 
 
 @dataclass(frozen=True)
-class Published(Outcome):
+class Published(RecordOutcome):
     """What became of the plan, the serial of each zone before and after, and what is left for a person to type."""
 
-    serials: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     by_hand: tuple[RecordChange, ...] = ()
 
     def __str__(self) -> str:
@@ -41,14 +43,31 @@ def publish(site: Site, plan: Plan, apply: bool = False) -> Published:
     Raises UnsafePlanError, and ZoneError naming what is in and what is not.
     """
     changes = tuple(c for c in plan if isinstance(c, RecordChange))
-    if site.dns.publish == "by-hand" or site.dns.rfc2136 is None:
-        return Published(plan, by_hand=changes)
+    if apply and plan:
+        plan.refuse_unsafe()
+    if site.dns.publish == "by-hand":
+        return Published(plan, by_hand=() if plan.refusals else changes)  # nobody shall copy what would do harm
     if not apply or not plan:
         return Published(plan, applied=apply)
-    plan.refuse_unsafe()
     if reasons := dangers(changes):
         raise UnsafePlanError("this plan is not published:\n" + "\n".join(f"  - {r}" for r in reasons))
-    return _updated(site.dns.rfc2136, plan, changes)
+    if site.dns.publish == "lexicon" and site.dns.lexicon:
+        return _through_api(site.dns.lexicon, plan, changes)
+    if site.dns.rfc2136:
+        return _updated(site.dns.rfc2136, plan, changes)
+    raise AssertionError(site.dns.publish)  # params require the section of the way they name
+
+
+def _through_api(target: Lexicon, plan: Plan, changes: tuple[RecordChange, ...]) -> Published:
+    """One rrset after the other, in the plan's order."""
+    done: list[RecordChange] = []
+    for change in changes:
+        try:
+            lexicons.write(target, change)
+        except ZoneError as error:
+            raise type(error)(error.expected, error.saw, error.fix + _partly(done)) from None
+        done.append(change)
+    return Published(plan, tuple(done), applied=True, at=datetime.now(UTC))
 
 
 def _updated(target: Rfc2136, plan: Plan, changes: tuple[RecordChange, ...]) -> Published:
@@ -59,14 +78,15 @@ def _updated(target: Rfc2136, plan: Plan, changes: tuple[RecordChange, ...]) -> 
     done: list[RecordChange] = []
     serials: dict[str, tuple[int, int]] = {}
     for zone, group in zones.items():
-        before = zone_of(target, zone)[1]
         try:
+            before = zone_of(target, zone)[1]
             send(target, zone, group)
         except ZoneError as error:
             raise type(error)(error.expected, error.saw, error.fix + _partly(done)) from None
         done += group
-        serials[zone] = before, zone_of(target, zone)[1]
-    return Published(plan, tuple(done), applied=True, serials=serials)
+        with suppress(ZoneError):  # what is written is written, whether or not the server says under which serial
+            serials[zone] = before, zone_of(target, zone)[1]
+    return Published(plan, tuple(done), applied=True, serials=serials, at=datetime.now(UTC))
 
 
 def _partly(done: list[RecordChange]) -> str:

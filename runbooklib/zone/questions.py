@@ -1,29 +1,28 @@
-"""Asking one server one question, and reading what comes back."""
+"""Asking one server one question, over UDP and TCP, past boxes that drop either."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+import secrets
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeVar
 
-import dns.asyncquery
 import dns.exception
 import dns.flags
 import dns.message
-import dns.name
 import dns.rcode
-import dns.rdata
-import dns.rdatatype
-import dns.rdtypes.ANY.TXT
-import dns.rrset
 
-from runbooklib.records import Answer, Question, Word
+from runbooklib.answers import Answer, Question, Word
+from runbooklib.zone.datagrams import Datagrams, stream
+from runbooklib.zone.octets import query, truncated, without_edns
+from runbooklib.zone.reading import read
 
-PATIENCE = 2.0  # seconds for one try; lost datagrams are common, so there are two
-TRIES = 2
-PAYLOAD = 1232  # octets over UDP that pass every path unfragmented (DNS flag day 2020)
+PATIENCE = 2.0  # seconds for one try
 ABREAST = 40  # questions under way at once
+AVOIDED = 3  # questions in a row that a server answered only without EDNS, until it is asked so at once
 
 T = TypeVar("T")
 
@@ -40,17 +39,46 @@ class Wire(Protocol):
 
 
 class Internet:
-    """The real one: UDP, then TCP when the reply was truncated."""
+    """The real one: UDP, again without EDNS when nothing comes back, TCP for what does not fit a datagram."""
 
-    def __init__(self, port: int = 53) -> None:
-        self.port = port
+    def __init__(self, port: int = 53, patience: float = PATIENCE) -> None:
+        self.port, self.patience = port, patience
+        self.datagrams = Datagrams()
+        self._swallowed: dict[str, int] = {}  # by server: questions in a row that needed to go without EDNS
 
     async def exchange(self, query: dns.message.Message, server: str) -> dns.message.Message:
         """The reply to a query; a stray datagram is not taken for it."""
-        reply, _ = await dns.asyncquery.udp_with_fallback(
-            query, server, timeout=PATIENCE, port=self.port, ignore_unexpected=True, ignore_errors=True
-        )
+        return dns.message.from_wire(await self.carry(query.to_wire(), server))
+
+    async def carry(self, octets: bytes, server: str) -> bytes:
+        """The reply as octets; one that is truncated comes back so only where TCP has nothing better."""
+        reply = await self._by_datagram(octets, server)
+        if not truncated(reply):
+            return reply
+        try:
+            return await stream(octets, server, self.port, self.patience)
+        except (OSError, EOFError, dns.exception.Timeout):
+            return reply
+
+    async def _by_datagram(self, octets: bytes, server: str) -> bytes:
+        """Boxes on the way drop EDNS, or datagrams over 512 octets, or all of UDP (RFC 6891 6.2.6, RFC 9210 3)."""
+        if self._swallowed.get(server, 0) < AVOIDED:
+            with suppress(dns.exception.Timeout):
+                reply = await self.datagrams.ask(octets, server, self.port, self.patience)
+                self._swallowed.pop(server, None)
+                return reply
+        try:
+            reply = await self.datagrams.ask(without_edns(octets), server, self.port, self.patience)
+        except dns.exception.Timeout:
+            return await self._last(octets, server)
+        self._swallowed[server] = self._swallowed.get(server, 0) + 1
         return reply
+
+    async def _last(self, octets: bytes, server: str) -> bytes:
+        try:
+            return await stream(octets, server, self.port, self.patience)
+        except (OSError, EOFError):
+            raise dns.exception.Timeout from None  # silence over UDP is what was seen
 
 
 INTERNET = Internet()
@@ -59,10 +87,11 @@ INTERNET = Internet()
 def together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """The results of all, asked side by side; works inside a notebook, whose thread already runs a loop."""
     with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, _gather(work)).result()
+        return pool.submit(asyncio.run, abreast(work)).result()
 
 
-async def _gather(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+async def abreast(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """The same where a loop runs already."""
     room = asyncio.Semaphore(ABREAST)
 
     async def one(job: Coroutine[Any, Any, T]) -> T:
@@ -74,91 +103,79 @@ async def _gather(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
 
 async def ask(wire: Wire, question: Question, server: str, *, recursive: bool) -> Answer:
     """What `server` says; never raises, the answer's word tells how it ended."""
-    reply = await exchange(wire, question, server, recursive=recursive)
-    if isinstance(reply, Answer):
-        return reply
-    return read(question, server, reply, recursive=recursive)
+    asked = _Asked(wire, question, server, recursive)
+    answer = await asked.answer()
+    return await asked.doubted(answer) if recursive and answer.word is Word.SERVFAIL else answer
 
 
 async def exchange(wire: Wire, question: Question, server: str, *, recursive: bool) -> dns.message.Message | Answer:
     """The raw reply, or the answer that says why there is none."""
-    edns = True
-    word, note = Word.TIMEOUT, ""
-    for _ in range(TRIES):
-        try:
-            reply = await wire.exchange(_query(question, recursive=recursive, edns=edns), server)
-        except dns.exception.Timeout:
-            continue
-        except (OSError, EOFError, dns.exception.DNSException) as error:
-            word = Word.UNREACHABLE if isinstance(error, OSError) else Word.MALFORMED
-            note = getattr(error, "strerror", None) or type(error).__name__
-            continue
-        if reply.rcode() != dns.rcode.FORMERR or not edns:
-            return reply
-        edns = False  # RFC 6891 7: a server that does not know EDNS
-    return Answer(question, server, word, recursive, note=note)
-
-
-def _query(question: Question, *, recursive: bool, edns: bool) -> dns.message.QueryMessage:
-    flags = dns.flags.RD if recursive else 0
-    return dns.message.make_query(question.name, question.type, use_edns=edns, payload=PAYLOAD, flags=flags)
-
-
-def read(question: Question, server: str, reply: dns.message.Message, *, recursive: bool) -> Answer:
-    """The answer in a reply."""
+    asked = _Asked(wire, question, server, recursive)
     try:
-        found = reply.resolve_chaining() if isinstance(reply, dns.message.QueryMessage) else None
-    except dns.exception.DNSException:
-        found = None
-    if found is None:
-        return Answer(question, server, Word.MALFORMED, recursive)
-    rdatas = tuple(found.answer or ())
-    return Answer(
-        question,
-        server,
-        _word(reply, bool(rdatas), bool(found.cnames), recursive),
-        recursive,
-        values=tuple(sorted(map(value, rdatas))),
-        raw=tuple(r.to_text() for r in sorted(rdatas, key=value)),
-        chain=tuple(value(rrset[0]) for rrset in found.cnames),
-        ttl=found.minimum_ttl,
-        zone=_zone(reply),
-        note="" if reply.rcode() in KNOWN else dns.rcode.to_text(reply.rcode()),
-    )
+        return dns.message.from_wire(await asked.reply())
+    except FAULTS as error:
+        return asked.failed(error)
 
 
-KNOWN = {
-    dns.rcode.NXDOMAIN: Word.NXDOMAIN,
-    dns.rcode.SERVFAIL: Word.SERVFAIL,
-    dns.rcode.REFUSED: Word.REFUSED,
-    dns.rcode.NOERROR: Word.NOERROR,
-}
+UNREACHED = ("no reachable authority", "network error")  # extended errors 22 and 23: no signature was looked at
+FAULTS = (OSError, EOFError, ValueError, dns.exception.DNSException)
 
 
-def _word(reply: dns.message.Message, found: bool, aliased: bool, recursive: bool) -> Word:
-    word = KNOWN.get(reply.rcode(), Word.MALFORMED)
-    if word in {Word.NOERROR, Word.NXDOMAIN} and not recursive and not reply.flags & dns.flags.AA:
-        return Word.LAME
-    if word is Word.NOERROR and not found:
-        return Word.NODATA
-    # RFC 6604 3: behind a CNAME the code is that of the last name; the asked name does exist.
-    return Word.NODATA if word is Word.NXDOMAIN and aliased else word
+@dataclass(frozen=True)
+class _Asked:
+    """One question to one server."""
+
+    wire: Wire
+    question: Question
+    server: str
+    recursive: bool
+
+    async def answer(self, more: int = 0) -> Answer:
+        try:
+            return read(self.question, self.server, await self.reply(more), recursive=self.recursive)
+        except FAULTS as error:
+            return self.failed(error)
+
+    async def reply(self, more: int = 0) -> bytes:
+        """The octets of the reply; a resolver is asked to say whether it validated (AD, RFC 6840 5.7)."""
+        flags = (dns.flags.RD | dns.flags.AD | more) if self.recursive else 0
+        question = self.question
+        reply = await carried(self.wire, query(question.name, question.type, flags, edns=True), self.server)
+        if reply[3] & 0x0F not in {dns.rcode.FORMERR, dns.rcode.NOTIMP}:
+            return reply
+        # RFC 6891 7: a server that does not know EDNS
+        return await carried(self.wire, query(question.name, question.type, flags, edns=False), self.server)
+
+    def failed(self, error: Exception) -> Answer:
+        if isinstance(error, dns.exception.Timeout):
+            return Answer(self.question, self.server, Word.TIMEOUT, self.recursive)
+        word = Word.UNREACHABLE if isinstance(error, OSError) else Word.MALFORMED
+        note = getattr(error, "strerror", None) or type(error).__name__
+        return Answer(self.question, self.server, word, self.recursive, note=note)
+
+    async def doubted(self, refusal: Answer) -> Answer:
+        """Bogus where the resolver has the records but refuses them twice because of their signatures (RFC 4035 5.5).
+
+        Asked once more without CD at the end: what a slow server answered meanwhile is no proof of a bad signature.
+        """
+        if any(reason in refusal.note for reason in UNREACHED):
+            return refusal
+        unchecked = await self.answer(dns.flags.CD)
+        if not unchecked.heard:
+            return refusal
+        again = await self.answer()
+        if again.word is not Word.SERVFAIL:
+            return again
+        return replace(again, word=Word.BOGUS, note=again.note or "answered only with checking disabled")
 
 
-def _zone(reply: dns.message.Message) -> str:
-    owners = (r.name for r in (*reply.answer, *reply.authority) if r.rdtype == dns.rdatatype.SOA)
-    return next((text(owner) for owner in owners), "")
+def carried(wire: Wire, octets: bytes, server: str) -> Awaitable[bytes]:
+    """The reply as octets; a wire that takes octets as they are says so by its method `carry`."""
+    carry: Callable[[bytes, str], Awaitable[bytes]] | None = getattr(wire, "carry", None)
+    return carry(octets, server) if carry else _exchanged(wire, octets, server)
 
 
-def value(rdata: dns.rdata.Rdata) -> str:
-    """How a record compares: TXT joined and unquoted, names in lower case without final dot."""
-    if isinstance(rdata, dns.rdtypes.ANY.TXT.TXT):
-        joined = b"".join(rdata.strings).decode("utf-8", "backslashreplace")
-        return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in joined)  # it may be shown in a terminal
-    shown = rdata.to_text().lower()
-    return shown if shown.split()[-1] == "." else shown.rstrip(".")
-
-
-def text(name: dns.name.Name) -> str:
-    """A name in lower case without final dot."""
-    return name.to_text(omit_final_dot=True).lower()
+async def _exchanged(wire: Wire, octets: bytes, server: str) -> bytes:
+    message = dns.message.from_wire(octets)
+    message.id = secrets.randbits(16)
+    return (await wire.exchange(message, server)).to_wire()

@@ -22,11 +22,15 @@ import dns.rdatatype
 import dns.tsig
 import dns.update
 
+from runbooklib.answers import Question, Word
 from runbooklib.params import Rfc2136
-from runbooklib.records import Question, RecordChange, Word, quoted
+from runbooklib.records import RecordChange, quoted
 from runbooklib.results import RunbookError
-from runbooklib.zone.questions import read, text
+from runbooklib.zone.reading import read, text
 
+UNSURE = "it may be written all the same"
+# Values nobody publishes, by the type of what they would be deleted from.
+NEVER = {"A": "255.255.255.255", "MX": "65535 nobody.invalid.", "TXT": '"asked whether this key may write here"'}
 PATIENCE = 10.0  # seconds; a signed zone is signed again before the server answers
 
 
@@ -59,7 +63,10 @@ class RefusedError(ZoneError):
 
 
 TSIG_FAULTS: dict[type[Exception], tuple[str, str]] = {
-    dns.tsig.PeerBadKey: ("BADKEY", "the server does not know a key of this name: compare dns.rfc2136.key.name"),
+    dns.tsig.PeerBadKey: (
+        "BADKEY",
+        "the server knows no key of this name, or (Knot) lets it not write this: compare dns.rfc2136.key.name, its acl",
+    ),
     dns.tsig.PeerBadSignature: (
         "BADSIG",
         "the secret or the algorithm differs: compare dns.rfc2136.key with the server",
@@ -75,7 +82,7 @@ TSIG_FAULTS: dict[type[Exception], tuple[str, str]] = {
     # RFC 8945 5.3: an unsigned reply to a signed request proves nothing; dnspython calls it malformed.
     dns.exception.FormError: (
         "an unsigned or broken reply",
-        "it may be written all the same: look at the server's log, run again",
+        f"{UNSURE}: look at the server's log, run again",
     ),
 }
 OVERTAKEN = {dns.rcode.YXDOMAIN, dns.rcode.YXRRSET, dns.rcode.NXRRSET, dns.rcode.NXDOMAIN}
@@ -99,13 +106,18 @@ def zone_of(target: Rfc2136, name: str) -> tuple[str, int]:
     return text(soa[0].name), soa[0][0].serial
 
 
-def probe(target: Rfc2136, zone: str) -> None:
-    """An update that changes nothing: proves the key and the permission.
+def probe(target: Rfc2136, zone: str, records: Iterable[tuple[str, str]] = ()) -> None:
+    """An update that changes nothing: proves the key, and the permission to write these names and types.
+
+    To delete what is not there is no error and changes nothing (RFC 2136 3.4.2.4), yet servers whose policy is one of
+    names and types (BIND's update-policy, Knot's acl) judge it like any other update.
 
     Raises ZoneError as `send` does.
     """
     message = _message(target, zone)
     message.present(dns.name.from_text(zone), "SOA")
+    for name, kind in records:
+        message.delete(dns.name.from_text(name), kind, NEVER[kind])
     _exchange(target, zone, message)
 
 
@@ -118,7 +130,10 @@ def send(target: Rfc2136, zone: str, changes: Iterable[RecordChange]) -> None:
     for change in changes:
         _require(message, change)
         _write(message, change)
-    _exchange(target, zone, message)
+    try:
+        _exchange(target, zone, message)
+    except UnansweredError as error:
+        raise UnansweredError(error.expected, error.saw, f"{error.fix} {UNSURE}, run again") from None
 
 
 def _message(target: Rfc2136, zone: str) -> dns.update.UpdateMessage:

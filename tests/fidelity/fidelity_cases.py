@@ -10,6 +10,8 @@ from fidelity_world import CONFIG, PASSWORD
 STAMP = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\+00:00 "
 ACCOUNTS, VIRTUAL = f"{CONFIG}/postfix-accounts.cf", f"{CONFIG}/postfix-virtual.cf"
 RELAYMAP, LOGINS = f"{CONFIG}/postfix-relaymap.cf", f"{CONFIG}/postfix-sasl-password.cf"
+RELOADS = "grep -c 'postfix/master.*: reload' /var/log/mail/mail.log"
+LATER = 60  # seconds, on a busy machine, for what the server does by and by
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ SETUP = [
         "doveadm auth test stdin2@alder.example 'a b\\c$d'",
         stdout="auth succeeded",
         prepare="printf ' a b\\\\c$d \\n a b\\\\c$d\\n' | setup email add stdin2@alder.example",
-        within=15,
+        within=LATER,
     ),
     Case(
         "password once on standard input",
@@ -157,7 +159,7 @@ SETUP = [
         "doveadm auth test update@alder.example second-pw",
         stdout="auth succeeded",
         prepare="setup email add update@alder.example first-pw; setup email update update@alder.example second-pw",
-        within=15,
+        within=LATER,
     ),
     Case(
         "deletion of an unknown account",
@@ -286,7 +288,7 @@ SETUP = [
         "setup email list",
         stdout=r"\* carol@alder.example \( 0 / 5.0G \) \[0%\]",
         prepare="setup quota set carol@alder.example 5G",
-        within=15,
+        within=LATER,
     ),
     Case(
         "quota in an unknown unit",
@@ -306,7 +308,8 @@ SETUP = [
     ),
     Case("debug login", "T§12", "main", "setup debug login 'postconf mail_version'", r"\Amail_version = 3\.7\.\d+\n\Z"),
     Case("debug login loses further words", "T§12", "main", "setup debug login echo lost", r"\A\n\Z"),
-    Case("debug show-mail-logs", "T§12", "main", "setup debug show-mail-logs", r"dovecot: master: Dovecot v2\.3"),
+    # Dovecot's first line is lost where it starts before rsyslog listens.
+    Case("debug show-mail-logs", "T§12", "main", "setup debug show-mail-logs", r"mail dovecot: master: \w"),
     Case(
         "restriction of a sender",
         "T§12",
@@ -392,7 +395,7 @@ SIGNING = [
         stdout=r"DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/simple; d=alder.example;\s+s=mail;\s+t=\d+;\s+bh=\S+;\s+"
         r"h=From:To:Subject;",
         prepare=send("bob@alder.example", "carol@alder.example", "signed"),
-        within=15,
+        within=LATER,
     ),
     Case(
         "mail of a domain without key",
@@ -401,7 +404,7 @@ SIGNING = [
         "grep opendkim /var/log/mail/mail.log",
         stdout=r"no signing table match for 'me@nokey.example'[\s\S]*no signature data",
         prepare=send("me@nokey.example", "carol@alder.example", "unsigned"),
-        within=15,
+        within=LATER,
     ),
     Case(
         "opendkim-testkey without a record",
@@ -572,7 +575,7 @@ DELIVERY = [
         f"{subjects('admin@alder.example')}; echo ==; {subjects('bob@alder.example')}",
         stdout=r"hdr.subject: swallowed[\s\S]*==\n\Z",
         prepare=send("s@birch.example", "bob@alder.example", "swallowed"),
-        within=15,
+        within=LATER,
         status=None,
     ),
     Case(
@@ -582,7 +585,7 @@ DELIVERY = [
         subjects("admin@alder.example"),
         stdout="hdr.subject: made up",
         prepare=send("s@birch.example", "nobody@alder.example", "made up"),
-        within=15,
+        within=LATER,
     ),
     Case(
         "pipemap: a real mailbox keeps its mail, tags and aliases too",
@@ -595,7 +598,7 @@ DELIVERY = [
             send("s@birch.example", f"{local}@alder.example", subject)
             for local, subject in (("bob", "own"), ("bob+x", "tag"), ("sales", "sales"), ("nobody", "unknown"))
         ),
-        within=15,
+        within=LATER,
     ),
     Case(
         "pipemap: an account added later is safe at once",
@@ -605,7 +608,7 @@ DELIVERY = [
         stdout="hdr.subject: for later",
         prepare="setup email add later@alder.example pw12345; sleep 6;"
         + send("s@birch.example", "later@alder.example", "for later"),
-        within=15,
+        within=LATER,
     ),
     Case(
         "plain text login without SSL_TYPE",
@@ -665,7 +668,7 @@ DELIVERY = [
         LOG,
         stdout=r"dovecot: auth: passwd-file\(bob@alder.example,127.0.0.1\): Password mismatch \(SHA1 of given "
         r"password: [0-9a-f]{6}\)",
-        within=5,
+        within=LATER,
     ),
     Case(
         "what submission and local delivery log",
@@ -678,7 +681,7 @@ DELIVERY = [
         r"[\s\S]*postfix/lmtp\[\d+\]: [0-9A-F]+: to=<carol@alder.example>, "
         r"relay=mail.alder.example\[/var/run/dovecot/lmtp\], .* dsn=2.0.0, status=sent \(250 2.0.0 "
         r"<carol@alder.example> \S+ Saved\)",
-        within=10,
+        within=LATER,
     ),
     *(
         Case(
@@ -710,7 +713,7 @@ RELAYING = [
         stdout=r"Verified TLS connection established to smtp.cedar.example\[[\s\S]*to=<friend@cedar.example>, "
         r"relay=smtp.cedar.example\[[\d.]+\]:587, .*status=sent \(250 2.0.0 Ok: queued as",
         prepare=send("bob@alder.example", "friend@cedar.example", "relayed"),
-        within=20,
+        within=LATER,
     ),
     Case(
         "any sender goes through DEFAULT_RELAY_HOST",
@@ -719,7 +722,7 @@ RELAYING = [
         SMTP,
         stdout=r"to=<stranger@cedar.example>, relay=smtp.cedar.example\[[\d.]+\]:587",
         prepare=send("root@mail.alder.example", "stranger@cedar.example", "foreign"),
-        within=20,
+        within=LATER,
     ),
     Case(
         "the relay holds mail of an unverified domain back",
@@ -729,7 +732,7 @@ RELAYING = [
         stdout=r"to=<friend@cedar.example>, .*status=deferred \(host smtp.cedar.example\[[\d.]+\] said: 450 4.7.1 .*"
         r"not verified",
         prepare=send("me@unverified.example", "friend@cedar.example", "unverified"),
-        within=20,
+        within=LATER,
     ),
     Case(
         "the relay refuses a domain",
@@ -738,7 +741,7 @@ RELAYING = [
         SMTP,
         stdout=r"status=bounced \(host smtp.cedar.example\[[\d.]+\] said: 550 5.7.1 .*not allowed",
         prepare=send("me@reject.example", "friend@cedar.example", "rejected"),
-        within=20,
+        within=LATER,
     ),
     Case(
         "the header against reactions goes where Message-Id is spelt so",
@@ -746,7 +749,7 @@ RELAYING = [
         "main",
         SMTP,
         stdout="prepend: header Message-Id: <.*>: X-MS-Reactions: disallow",
-        within=20,
+        within=LATER,
     ),
     Case(
         "wrong relay password: deferred",
@@ -756,7 +759,7 @@ RELAYING = [
         stdout=r"Untrusted TLS connection[\s\S]*dsn=4.7.8, status=deferred \(SASL authentication failed; server "
         r"smtp.cedar.example\[[\d.]+\] said: 535 5.7.8 ",
         prepare=send("bob@alder.example", "friend@cedar.example", "wrong login"),
-        within=20,
+        within=LATER,
     ),
     Case(
         "the queue tells why",
@@ -764,7 +767,7 @@ RELAYING = [
         "wrong-login",
         "postqueue -j",
         stdout=r'"queue_name": "deferred".*"delay_reason": "SASL authentication failed; .*535 5.7.8',
-        within=20,
+        within=LATER,
     ),
     Case(
         "no login: plain text is allowed",
@@ -780,7 +783,7 @@ RELAYING = [
         SMTP,
         stdout=r"dsn=4.7.4, status=deferred \(TLS is required, but was not offered by host plain.cedar.example\[",
         prepare=send("bob@alder.example", "friend@cedar.example", "no TLS"),
-        within=20,
+        within=LATER,
     ),
     Case(
         "implicit TLS needs smtp_tls_wrappermode",
@@ -789,7 +792,7 @@ RELAYING = [
         SMTP,
         stdout=r"relay=smtp.cedar.example\[[\d.]+\]:465, .*status=sent",
         prepare=send("bob@alder.example", "friend@cedar.example", "implicit"),
-        within=20,
+        within=LATER,
     ),
     Case(
         "implicit TLS without it",
@@ -799,7 +802,7 @@ RELAYING = [
         stdout=r'SMTPS wrappermode \(TCP port 465\) requires setting "smtp_tls_wrappermode = yes"',
         prepare="postconf -e 'relayhost = [smtp.cedar.example]:465'; postfix reload; sleep 2;"
         + send("bob@alder.example", "friend@cedar.example", "no wrapper"),
-        within=20,
+        within=LATER,
     ),
     Case(
         "RELAY_HOST: settings",
@@ -817,7 +820,7 @@ RELAYING = [
         SMTP,
         stdout=r"to=<friend@cedar.example>, relay=smtp.cedar.example\[[\d.]+\]:587, .*status=sent",
         prepare=send("bob@alder.example", "friend@cedar.example", "own"),
-        within=20,
+        within=LATER,
     ),
     Case(
         "RELAY_HOST: others go to the MX",
@@ -827,7 +830,7 @@ RELAYING = [
         stdout=r"to=<far@birch.example>, relay=none, .*status=deferred \(connect to mail.birch.example\[[\d.]+\]:25: "
         r"Connection refused\)",
         prepare=send("root@mail.alder.example", "far@birch.example", "direct"),
-        within=20,
+        within=LATER,
     ),
     Case(
         "both relays: the login is for the wrong one",
@@ -844,7 +847,7 @@ RELAYING = [
         SMTP,
         stdout=r"relay=smtp.cedar.example\[[\d.]+\]:587, .*status=bounced",
         prepare=send("bob@alder.example", "friend@cedar.example", "lost"),
-        within=20,
+        within=LATER,
     ),
     Case(
         "secure in postfix-main.cf holds mail back",
@@ -853,7 +856,7 @@ RELAYING = [
         SMTP,
         stdout=r"dsn=4.7.5, status=deferred \(Server certificate not verified\)",
         prepare=send("bob@alder.example", "friend@cedar.example", "secure"),
-        within=20,
+        within=LATER,
     ),
     Case(
         "a new account sets it back to encrypt",
@@ -862,7 +865,7 @@ RELAYING = [
         "postconf -h smtp_tls_security_level; grep -c ^smtp_tls_security_level /etc/postfix/main.cf",
         stdout=r"\Aencrypt\n1\n\Z",
         prepare="setup email add tmp1@alder.example pw12345",
-        within=15,
+        within=LATER,
     ),
     Case(
         "exclude-domain changes nothing with DEFAULT_RELAY_HOST",
@@ -903,7 +906,7 @@ RELAYING = [
         stdout=r"\A\ntexthash:/etc/postfix/relayhost_map\nyes\nencrypt\nyes\n"
         r"@alder.example \[smtp.cedar.example\]:587\n@alder.example friend@cedar.example:Secret123pw\n\Z",
         prepare="setup relay add-domain alder.example smtp.cedar.example 587",
-        within=15,
+        within=LATER,
     ),
     Case(
         "and it works",
@@ -912,7 +915,7 @@ RELAYING = [
         SMTP,
         stdout=r"to=<friend@cedar.example>, relay=smtp.cedar.example\[[\d.]+\]:587, .*status=sent",
         prepare=send("bob@alder.example", "friend@cedar.example", "by map"),
-        within=20,
+        within=LATER,
     ),
     Case(
         "exclude-domain replaces the line; the login's settings stay",
@@ -921,7 +924,7 @@ RELAYING = [
         f"cat {RELAYMAP}; wc -c </etc/postfix/relayhost_map; postconf -h smtp_sasl_auth_enable smtp_tls_security_level",
         stdout=r"\A@alder.example \n0\nyes\nencrypt\n\Z",
         prepare="setup relay exclude-domain alder.example",
-        within=15,
+        within=LATER,
     ),
     Case(
         "add-domain: port 25 by default, the line replaced, brackets doubled",
@@ -972,7 +975,7 @@ RELAYING = [
         stdout=rf"{STAMP}WARN  check-for-changes.sh: Missing relay-host mapped credentials provided via ENV, or from "
         rf"{LOGINS}\n[\s\S]*\[smtp.cedar.example\]:587    friend@cedar.example:Secret123pw\n\Z",
         prepare="setup alias add zz@alder.example admin@alder.example",
-        within=15,
+        within=LATER,
     ),
     Case(
         "RELAY_PASSWORD__FILE beside add-auth: the default login is lost",
@@ -981,7 +984,7 @@ RELAYING = [
         "cat /etc/postfix/sasl_passwd",
         stdout=r"\A@other.example u:pw\n\Z",
         prepare="setup relay add-auth other.example u pw",
-        within=15,
+        within=LATER,
     ),
     Case(
         "the login is rotated by rewriting its file",
@@ -989,8 +992,8 @@ RELAYING = [
         "main",
         "cat /etc/postfix/sasl_passwd",
         stdout=r"\A\[smtp.cedar.example\]:587 friend@cedar.example:rotated\n\Z",
-        prepare=f"printf '[smtp.cedar.example]:587 friend@cedar.example:rotated\\n' >{LOGINS}",
-        within=15,
+        prepare=f"{RELOADS} >/tmp/reloads; printf '[smtp.cedar.example]:587 friend@cedar.example:rotated\\n' >{LOGINS}",
+        within=LATER,
     ),
     Case(
         "the rotated login is used",
@@ -998,8 +1001,10 @@ RELAYING = [
         "main",
         SMTP,
         stdout=r"to=<rotated@cedar.example>, .*status=deferred \(SASL authentication failed",
-        prepare=send("bob@alder.example", "rotated@cedar.example", "rotated"),
-        within=20,
+        # Whoever delivers has read the old login; it goes with the reload, which comes after the file.
+        prepare=f"until [ $({RELOADS}) -gt $(cat /tmp/reloads) ]; do sleep 0.2; done; sleep 2; "
+        + send("bob@alder.example", "rotated@cedar.example", "rotated"),
+        within=LATER,
     ),
 ]
 
@@ -1014,7 +1019,7 @@ CHANGES = [
         prepare="printf 'admin@alder.example admin@alder.example\\nbob@alder.example bob@alder.example\\n'"
         f" >>{VIRTUAL};"
         "sleep 6;" + send("s@birch.example", "bob@alder.example", "back again"),
-        within=15,
+        within=LATER,
     ),
     Case(
         "a deleted alias file leaves the aliases live",
@@ -1031,7 +1036,7 @@ CHANGES = [
         "postmap -q @alder.example texthash:/etc/postfix/virtual; cat /etc/postfix/virtual",
         stdout=r"\A\n\Z",
         prepare=f"echo >{VIRTUAL}",
-        within=15,
+        within=LATER,
     ),
     Case(
         "a change reloads Postfix and Dovecot",
@@ -1094,7 +1099,7 @@ REWRITING = [
         stdout=rf"postfix/qmgr\[\d+\]: ([0-9A-F]+): from=<{REWRITTEN}>, [\s\S]*postfix/smtp\[\d+\]: \1: "
         r"to=<far@birch.example>, orig_to=<away@alder.example>",
         prepare=send("s@birch.example", "away@alder.example", "sent on"),
-        within=20,
+        within=LATER,
     ),
     Case(
         "what stays here is rewritten, too",
@@ -1102,7 +1107,7 @@ REWRITING = [
         "srs",
         "doveadm fetch -u admin@alder.example hdr.return-path mailbox INBOX subject 'sent on'",
         stdout=rf"hdr.return-path: <{REWRITTEN}>",
-        within=15,
+        within=LATER,
     ),
     Case(
         "a full mailbox refuses at RCPT",
@@ -1112,7 +1117,7 @@ REWRITING = [
         stdout=r"552 5.2.2 <bob@alder.example>: Recipient address rejected: Mailbox is full",
         status=24,
         prepare=FILL,
-        within=25,
+        within=LATER,
     ),
     Case(
         "an alias of it does not: quota is counted in a folder of the alias's own name",

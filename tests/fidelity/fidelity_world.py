@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, Self
 
 import docker
 from cryptography import x509
@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from docker.errors import APIError
 from docker.types import EndpointConfig, IPAMConfig, IPAMPool
 
-from runbooklib.testbed import images
+from runbooklib.testbed import engine, images
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -88,6 +88,7 @@ class World:
     def __init__(self, image: str, profiles: Mapping[str, Profile], folder: Path) -> None:
         self.image, self.profiles, self.folder = image, profiles, folder
         self.docker = docker.from_env(max_pool_size=30)
+        self.docker.api.trust_env = False  # cases are asked in threads, and pytest changes the environment meanwhile
         self.name = f"fidelity-{secrets.token_hex(4)}"
         self.labels = {"mail-runbooks.test": self.name}
         self.pool = ThreadPoolExecutor(6)
@@ -299,11 +300,11 @@ def certificate(
     )
 
 
-def await_ready(container: Container, seconds: float = 60) -> None:
+def await_ready(container: Container, seconds: float = 180) -> None:
     """Wait for the last line of the start script and for the listeners."""
     since = started(container)
     eventually(lambda: READY in plain(container.logs(since=since)), seconds, f"{container.name}: {READY}")
-    eventually(lambda: listens(container), 15, f"{container.name}: listeners")
+    eventually(lambda: listens(container), 60, f"{container.name}: listeners")
 
 
 def listens(container: Container) -> bool:
@@ -320,9 +321,8 @@ def started(container: Container) -> datetime:
 
 def execute(container: Container, command: str) -> Answer:
     """Run a shell command in a container, without standard input."""
-    status, streams = container.exec_run(["sh", "-c", command], demux=True)
-    out, err = cast("tuple[bytes | None, bytes | None]", streams)
-    return Answer(plain(out or b""), plain(err or b""), int(status or 0))
+    status, out, err = engine.run(container, ["sh", "-c", command])
+    return Answer(plain(out), plain(err), status)
 
 
 def plain(printed: bytes) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -20,7 +21,7 @@ from typing import Any
 
 import httpx
 from selenium import webdriver
-from selenium.common import JavascriptException
+from selenium.common import JavascriptException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
@@ -106,7 +107,7 @@ def served(testbed: Path) -> Iterator[Server]:
         server = Server(f"http://127.0.0.1:{_free_port()}", secrets.token_hex(16), root, home / "run")
         process = _start(server, home, testbed)
         try:
-            until(60, "JupyterLab answers", lambda: _answers(server, process))
+            until(180, "JupyterLab answers", lambda: _answers(server, process))
             yield server
         finally:
             process.send_signal(signal.SIGTERM)
@@ -122,10 +123,12 @@ def _settings(home: Path) -> None:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A port that stays free until JupyterLab listens there: those from 32768 on Linux gives to whoever asks."""
+    for port in random.sample(range(20000, 32768), 20):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no free port for JupyterLab")
 
 
 def _start(server: Server, home: Path, testbed: Path) -> subprocess.Popen[bytes]:
@@ -171,7 +174,7 @@ class Browser:
     def open(self, notebook: str) -> None:
         """Opens a notebook in a fresh workspace and waits for its kernel."""
         self.driver.get(f"{self.server.url}/lab/tree/notebooks/{notebook}?token={self.server.token}&reset")
-        until(60, f"{notebook} opens with a kernel", self.ready)
+        until(180, f"{notebook} opens with a kernel", self.ready)
 
     def state(self) -> dict[str, Any] | None:
         """The notebook as JupyterLab holds it in this moment, and what its kernel does."""
@@ -188,16 +191,22 @@ class Browser:
     def run_all(self, seconds: float) -> dict[str, Any]:
         """Run > Run All Cells, clicked; the notebook once the kernel has come to rest."""
         self._menu("Run", "Run All Cells")
-        until(20, "a cell has run", lambda: self._executed() > 0)
+        until(60, "a cell has run", lambda: self._executed() > 0)
         until(seconds, "the kernel comes to rest", self._at_rest)
         return self._notebook()
 
     def _menu(self, *titles: str) -> None:
         for title, selector in zip(titles, (".lm-MenuBar-item", ".lm-Menu-item"), strict=True):
-            until(10, title, lambda t=title, s=selector: self._labelled(s, t))[0].click()
+            until(60, title, lambda t=title, s=selector: self._clicked(s, t))
 
-    def _labelled(self, selector: str, title: str) -> list[WebElement]:
-        return [i for i in self.find(selector) if i.text.split("\n")[0].strip() == title]
+    def _clicked(self, selector: str, title: str) -> bool:
+        """Clicks what bears this title; False where it is not there, or is just being drawn anew."""
+        with suppress(StaleElementReferenceException):
+            for item in self.find(selector):
+                if item.text.split("\n")[0].strip() == title:
+                    item.click()
+                    return True
+        return False
 
     def _notebook(self) -> dict[str, Any]:
         state = self.state()

@@ -39,7 +39,7 @@ def test_there_are_all_the_notebooks() -> None:
 def test_a_stage_runs_top_to_bottom(browser: lab.Browser, name: str) -> None:
     browser.open(name)
     assert kernels_on_private_sockets(browser.server) == [True]
-    notebook = browser.run_all(seconds=90)
+    notebook = browser.run_all(seconds=300)
     browser.shot(name)
     assert errors(notebook) == []
     counts = [cell["execution_count"] for cell in code(notebook)]
@@ -55,7 +55,7 @@ def kernels_on_private_sockets(server: lab.Server) -> list[bool]:
 
 def test_the_form_writes_a_params_file(browser: lab.Browser) -> None:
     browser.open("00-start.ipynb")
-    notebook = browser.run_all(seconds=60)
+    notebook = browser.run_all(seconds=300)
     assert errors(notebook) == []
     cells = {cell["id"]: cell for cell in code(notebook)}
     assert WIDGET in shown(cells["form"])
@@ -68,7 +68,7 @@ def test_the_form_writes_a_params_file(browser: lab.Browser) -> None:
     browser.shot("00-start")
     written = browser.server.root / "params/harbour.yaml"
     button(browser).click()
-    lab.until(10, f"{written.name} is written", written.is_file)
+    lab.until(60, f"{written.name} is written", written.is_file)
     site = params.load(written)
     assert (site.server.hostname, site.mailboxes["hi@harbour.example"].password.reference) == (
         "mail.harbour.example",
@@ -82,9 +82,9 @@ def button(browser: lab.Browser) -> Any:
 
 def fill(browser: lab.Browser) -> None:
     """As a person: an empty form, a literal password refused, then its reference; the button wakes at the end."""
-    lab.until(20, "the form shows", lambda: "start from" in browser.page())
+    lab.until(60, "the form shows", lambda: "start from" in browser.page())
     Select(browser.field("start from")).select_by_visible_text("an empty form")
-    lab.until(10, "the form is empty", lambda: "field required" in browser.page())
+    lab.until(60, "the form is empty", lambda: "field required" in browser.page())
     typed = {
         "mail domain": "harbour.example",
         "IPv4 address": "203.0.113.10",
@@ -96,17 +96,17 @@ def fill(browser: lab.Browser) -> None:
     for label, value in typed.items():
         browser.field(label).send_keys(value)
     Select(browser.field("sends through")).select_by_visible_text("direct")
-    lab.until(10, "the literal is refused", lambda: "a secret is never written here" in browser.page())
+    lab.until(60, "the literal is refused", lambda: "a secret is never written here" in browser.page())
     assert CANARY not in browser.page()
     assert not button(browser).is_enabled()
     browser.field("its password").clear()
     browser.field("its password").send_keys("env:HI_PASSWORD")
-    lab.until(10, "the button wakes", lambda: button(browser).is_enabled())
+    lab.until(60, "the button wakes", lambda: button(browser).is_enabled())
 
 
 def test_badges_and_tables_are_legible_in_both_themes(browser: lab.Browser) -> None:
     browser.open(STAGES[0])
-    browser.run_all(seconds=90)
+    browser.run_all(seconds=300)
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
         browser.theme(theme)
         browser.shot(theme)

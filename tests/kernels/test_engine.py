@@ -135,8 +135,8 @@ def test_a_killed_runner_leaves_a_readable_notebook_no_socket_and_no_kernel(proj
     assert project.sockets()
     runner.kill()
     runner.communicate()
-    until(lambda: not list(project.temporary.iterdir()), 5)
-    until(lambda: not Path(f"/proc/{child}").exists(), 5)
+    until(lambda: not list(project.temporary.iterdir()))
+    until(lambda: not Path(f"/proc/{child}").exists())
     assert readable(out)
 
 

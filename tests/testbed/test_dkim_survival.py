@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from email.utils import format_datetime, localtime
 
 import dkim
@@ -10,10 +11,10 @@ from letters import key
 from rehearsed import Rehearsed
 from test_relays_of_the_testbed import AUTHOR, FRIEND, VERIFIED, session, teach
 
-from runbooklib.delivery import signatures, survival
-from runbooklib.delivery.names import Names
+from runbooklib.eml import signatures, survival
 from runbooklib.records import quoted
 from runbooklib.results import Check, Status
+from runbooklib.zone import Internet, Stub
 
 DOMAIN = "lantern.example"
 OURS = [b"from", b"to", b"subject"]  # as docker-mailserver's OpenDKIM signs: without Date and Message-ID
@@ -35,7 +36,7 @@ def came_through(ses: Rehearsed, subject: str, headers: list[bytes]) -> Check:
     with session(ses, ses.state.resend, 587) as client:
         client.sendmail(AUTHOR, [FRIEND], signature + handed)
     arrived = ses.arrived_bytes(subject)
-    made = signatures.verify(arrived, Names.asked_of([ses.state.resolver.ipv4]).dkim_key)
+    made = asyncio.run(signatures.verify(Stub(Internet(), [ses.state.resolver.ipv4]), arrived))
     ours = next(s for s in made if s.selector == "mail")
     return survival.judge("outbound", handed, arrived, ours)
 

@@ -45,7 +45,8 @@ def key() -> Wanted:
 
 
 def desired(site: Site, key: Wanted) -> Desired:
-    return records.desired(site, [key], relays.records(site))
+    reached = records.ipv6(site, str(site.server.ipv6))  # as if the log had shown a client over IPv6
+    return records.desired(site, [key, reached], relays.records(site))
 
 
 def serial(testbed: Rehearsed) -> str:
@@ -80,7 +81,7 @@ def test_applied_everything_passes_and_a_second_walk_changes_nothing(
     _, published, verdict = walk(here, want, apply=True)
     assert published.serials == {"lantern.example": (int(before), int(serial(clean)))}
     assert {c.name: c.observed for c in verdict if c.status is not Status.PASS} == {}
-    assert len(verdict) == 10
+    assert len(verdict) == 11
     after = serial(clean)
     plan, _, again = walk(here, want, apply=True)
     assert not plan
@@ -104,7 +105,8 @@ def test_an_existing_record_is_merged_and_neighbours_stay(clean: Rehearsed, site
     _, _, verdict = walk(site(), desired(site(), key), apply=True)
     authority = clean.state.dns.ipv4
     assert clean.texts("lantern.example", "TXT", authority) == ['"v=spf1 mx include:_spf.relay.example -all"']
-    assert clean.texts("_dmarc.lantern.example", "TXT", authority) == ['"v=DMARC1; p=reject"']
+    reported = ['"v=DMARC1; p=reject; rua=mailto:hi@lantern.example"']
+    assert clean.texts("_dmarc.lantern.example", "TXT", authority) == reported
     assert clean.texts("lantern.example", "MX", authority) == ["10 mx.elsewhere.example."]
     found = verdict["dns.mx lantern.example"]
     assert found.status is Status.WARN

@@ -18,7 +18,7 @@ def publish_relay(testbed: Rehearsed) -> None:
         ("_dmarc", "TXT", '"v=DMARC1; p=reject"'),
     ]
     assert testbed.publish(*records) == "NOERROR"
-    testbed.container("resolver").restart(timeout=5)  # forgets that there was nothing a moment ago
+    testbed.restart("resolver")  # forgets that there was nothing a moment ago
 
 
 def test_an_unverified_domain_is_refused_at_mail_from(clean: Rehearsed) -> None:

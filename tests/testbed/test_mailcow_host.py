@@ -27,7 +27,7 @@ FRIEND, AT = "friend@stranger.example", "@stranger.example"
 PASSWORD = "Harbour-Passw0rd"
 SOGO = 588
 DOMAIN = {"id": "d-harbour", "return_path": "send", "region": "us-east-1", "records": []}
-PATIENCE = 20  # seconds for what Postfix does after it answered
+PATIENCE = 60  # seconds for what Postfix does after it answered
 A, B, C = ("[relay-a.example]:587", "[relay-b.example]:587", "[relay-c.example]:587")
 
 

@@ -87,7 +87,7 @@ def test_reset_zone_takes_back_what_was_published_and_nothing_else(clean: Rehear
     snapshots.reset_zone(clean.root)
     assert clean.texts("mail.lantern.example", "A", clean.state.dns.ipv4) == []
     assert clean.texts("lantern.example", "MX", clean.state.dns.ipv4) == []
-    assert clean.texts("lantern.example", "NS", clean.state.dns.ipv4) == ["ns1.example."]
+    assert clean.texts("lantern.example", "NS", clean.state.dns.ipv4) == ["ns1.example.", "ns2.example."]
     after = serial(clean)
     assert after == before + 1
     snapshots.reset_zone(clean.root)
@@ -113,14 +113,8 @@ def test_other_zones_take_no_update(testbed: Rehearsed) -> None:
 
 def test_a_restarted_name_server_keeps_what_was_published(clean: Rehearsed) -> None:
     clean.publish(("mail", "A", clean.state.server.ipv4))
-    clean.container("dns").restart(timeout=5)
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        try:
-            found = clean.texts("mail.lantern.example", "A", clean.state.dns.ipv4)
-        except (dns.exception.DNSException, OSError):
-            found = []
-        if found:
-            break
+    clean.restart("dns")
+    until = time.monotonic() + 60  # it listens before it has loaded its zones
+    while not (found := clean.texts("mail.lantern.example", "A", clean.state.dns.ipv4)) and time.monotonic() < until:
         time.sleep(0.1)
     assert found == [clean.state.server.ipv4]

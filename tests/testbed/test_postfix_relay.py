@@ -83,7 +83,7 @@ def switched(here: Site, null: str = "smarthost") -> None:
 def said(testbed: Rehearsed, sender: str, expected: str) -> None:
     """Waits until the mail log says this of a message by this sender."""
     testbed.ssh(f": >{LOG}; printf 'Subject: way\\n\\n.\\n' | sendmail -f {sender} friend@stranger.example")
-    until, log = time.monotonic() + 20, ""
+    until, log = time.monotonic() + 60, ""
     while expected not in log:
         assert time.monotonic() < until, f"nothing says {expected!r}:\n{log}"
         time.sleep(0.3)

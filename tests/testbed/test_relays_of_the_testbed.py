@@ -19,7 +19,7 @@ from runbooklib.testbed.state import Account
 AUTHOR, FRIEND, NOBODY = "hi@lantern.example", "friend@stranger.example", "nobody@stranger.example"
 BLOG, BOX = "blog.lantern.example", "no-reply@blog.lantern.example"
 VERIFIED = {"id": "d-lantern", "status": "verified", "return_path": "send", "region": "us-east-1", "records": []}
-PATIENCE = 10  # seconds for what Postfix does after it answered
+PATIENCE = 60  # seconds for what Postfix does after it answered
 
 
 def known(testbed: Rehearsed, host: str) -> dict[str, Any]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
 
 import paramiko
 import pytest
 from rehearsed import Rehearsed
 
+from runbooklib import host, params
 from runbooklib.testbed import bases, engine, images, snapshots, state, world
 
 
@@ -25,6 +28,36 @@ def test_only_the_key_opens_it(testbed: Rehearsed) -> None:
         with pytest.raises(paramiko.BadAuthenticationType) as refused:
             transport.auth_password("root", "anything")
     assert refused.value.allowed_types == ["publickey"]
+
+
+@pytest.fixture
+def site(testbed: Rehearsed, monkeypatch: pytest.MonkeyPatch) -> params.Site:
+    monkeypatch.setenv("RUNBOOK_TESTBED", str(world.folder_of(testbed.root)))
+    return params.load("params/rehearsal.yaml")
+
+
+def test_what_ends_early_does_not_take_the_connection_of_others_with_it(site: params.Site) -> None:
+    server, long = host.connect(site), b"x" * 2**18
+
+    def commands(_: int) -> list[int]:
+        answers = (server.run(argv, long, check=False) for argv in (("true",), ("sh", "-c", "exit 3"), ("wc", "-c")))
+        return [answer.status for answer in answers]
+
+    def hang_up(_: int) -> None:
+        with closing(server.dial("127.0.0.1", 22)) as sock, suppress(OSError):
+            for _line in range(100):
+                sock.sendall(b"this is no SSH\r\n")
+
+    with ThreadPoolExecutor(8) as pool:
+        done = [pool.submit(work, n) for n in range(40) for work in (commands, hang_up)]
+        assert [future.result() for future in done] == [[0, 3, 0], None] * 40
+    assert host.connect(site) is server
+
+
+def test_what_a_command_is_sent_arrives_whole_and_ends_there(site: params.Site) -> None:
+    server = host.connect(site)
+    assert server.run(("wc", "-c"), b"\0\n" * 2**20).out.strip() == str(2**21)
+    assert server.run(("cat",)).out == ""
 
 
 def test_it_is_a_fresh_debian_without_docker(testbed: Rehearsed) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import stat
-import time
 from pathlib import Path
 
 import pytest
@@ -21,11 +20,9 @@ def test_every_host_answers(testbed: Rehearsed) -> None:
     assert [(line.host, line.running, line.answers) for line in found] == [(host, True, True) for host in hosts.NAMES]
 
 
-def test_up_again_changes_nothing_and_is_quick(testbed: Rehearsed) -> None:
-    before, began = started(testbed), time.monotonic()
-    again = world.up(testbed.root, print)
-    assert time.monotonic() - began < 5
-    assert again == testbed.state
+def test_up_again_changes_nothing(testbed: Rehearsed) -> None:
+    before = started(testbed)
+    assert world.up(testbed.root, print) == testbed.state
     assert started(testbed) == before
 
 

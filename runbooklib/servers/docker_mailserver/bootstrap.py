@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from runbooklib.host import CommandChange, FileChange
 from runbooklib.params import Domain, Site
 from runbooklib.results import Change, Plan
-from runbooklib.servers import addresses, blocks, engine, materials
+from runbooklib.servers import addresses, blocks, dane, engine, materials
 from runbooklib.servers.docker_mailserver import layout, quotas
 from runbooklib.servers.docker_mailserver.state import FOLDERS, Container, State, path
 
@@ -23,7 +23,7 @@ BOOTSTRAP = "01-bootstrap"
 SECRET_MODE = 0o600
 
 
-def plan(site: Site, have: State) -> Plan:
+def plan(site: Site, have: State, pins: dane.Pins = dane.standing) -> Plan:
     """Everything that takes the server from what stands to what the params say, in order."""
     want = bootstrap_files(site, have)
     anew = container_change(site, have, want)
@@ -38,7 +38,8 @@ def plan(site: Site, have: State) -> Plan:
         *_first_keys(site, have),
         *(anew or _refusals_read(have, want)),
     ]
-    return Plan(f"mail server on {site.server.hostname}", tuple(changes), tuple(_refusals(site, have)))
+    reasons = (*_refusals(site, have), *dane.unlisted(site, have.files.get(layout.KEY), pins))
+    return Plan(f"mail server on {site.server.hostname}", tuple(changes), reasons)
 
 
 def bootstrap_files(site: Site, have: State) -> dict[str, bytes]:
@@ -119,15 +120,20 @@ def files_changes(site: Site, have: State, want: Mapping[str, bytes], why: str =
     """A change for each text file that differs."""
     changes: list[Change] = []
     for relative, content in want.items():
-        mode = 0o755 if relative == layout.PATCHES else 0o644
-        if same(have, relative, content, mode):
+        if same(have, relative, content, mode(relative)):
             continue
         old, target = have.text(relative), path(site, relative)
         after = blocks.difference(old, content.decode())
         before = "absent" if old is None else f"{len(old.splitlines())} lines"
         reason = why or REASONS[relative]
-        changes.append(FileChange(22, target, before, after, reason, path=target, content=content, mode=mode))
+        change = FileChange(22, target, before, after, reason, path=target, content=content, mode=mode(relative))
+        changes.append(change)
     return changes
+
+
+def mode(relative: str) -> int:
+    """Of a text file of ours: the one that is run may be."""
+    return 0o755 if relative == layout.PATCHES else 0o644
 
 
 def text_change(
@@ -176,7 +182,7 @@ def _image(site: Site, have: State) -> list[Change]:
 def _setup(site: Site, have: State) -> tuple[str, ...]:
     """How `setup` is called: in the running container, else in a throw-away one on the same configuration."""
     if have.container and have.container.state == "running":
-        return ("docker", "exec", "-i", layout.CONTAINER, "setup")
+        return (*layout.INSIDE, "setup")
     mount = f"{path(site, 'config')}:{layout.CONFIG}"
     return ("docker", "run", "--rm", "-i", "-v", mount, "--entrypoint", "setup", site.mail.image)
 
@@ -243,11 +249,14 @@ def container_change(site: Site, have: State, want: Mapping[str, bytes]) -> list
     current = have.container
     new_key = bool(_first_keys(site, have))
     made_so = current and digest and current.digest == digest[1]
-    unchanged = made_so and same(have, layout.COMPOSE, want[layout.COMPOSE], 0o644)
+    # Edited by another hand since: whoever did so may have made the container anew from it, under the old label.
+    edited = any(not same(have, f, want[f], mode(f)) for f in layout.NEEDS_NEW_CONTAINER if f in want)
+    unchanged = made_so and same(have, layout.COMPOSE, want[layout.COMPOSE], 0o644) and not edited
     if current and current.state == "running" and unchanged and not new_key:
         return []
-    force = new_key and current is not None
-    return [up(site, current, force=force)]
+    force = current is not None and (new_key or bool(made_so and edited))
+    why = "may run with what another hand wrote into the files above" if made_so and edited and not new_key else ""
+    return [up(site, current, force=force, why=why)]
 
 
 def up(site: Site, current: Container | None, *, force: bool, why: str = "") -> Change:

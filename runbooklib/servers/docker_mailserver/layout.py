@@ -14,6 +14,7 @@ import yaml
 from runbooklib.params import Site
 
 CONTAINER = "mailserver"
+INSIDE = ("docker", "exec", "-i", CONTAINER)  # what leads a command into it
 CONFIG = "/tmp/docker-mailserver"  # noqa: S108 - where the image expects its configuration
 CERTIFICATE, KEY = "certs/mail.pem", "certs/mail.key"
 COMPOSE, ENV, MAIN_CF = "compose.yaml", "mailserver.env", "config/postfix-main.cf"
@@ -115,21 +116,22 @@ def srs(site: Site) -> list[str]:
 
 
 def main_cf(site: Site) -> list[str]:
-    """Our lines of postfix-main.cf that receiving needs.
+    """Our lines of postfix-main.cf that receiving and sending need.
 
     Aliases are asked before mailboxes, so a catch-all would swallow every mailbox: the pipemap answers each
-    mailbox with itself first. A refused address gets its 550 before any alias is looked at.
+    mailbox with itself first. A refused address gets its 550 before any alias is looked at. Who owns an address may
+    send as it, below it (hi+tag@) and, reading the catch-all, as what is nobody else's; docker-mailserver's own map
+    gives every address to itself, which leaves only mailboxes and aliases.
     """
     refuse = f"check_recipient_access texthash:{CONFIG}/refuse.cf"
+    themselves = f"pipemap:{{texthash:/etc/postfix/vmailbox, pcre:{CONFIG}/vmailbox-self.pcre}}"
     lines = [
         f"smtpd_relay_restrictions = {refuse}, permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination",
         "lmtp_destination_recipient_limit = 1",  # X-Original-To can name only one address
+        f"smtpd_sender_login_maps = {themselves} texthash:/etc/postfix/virtual",
     ]
     if any(d.catch_all for d in site.domains):
-        lines.append(
-            "virtual_alias_maps = pipemap:{texthash:/etc/postfix/vmailbox, "
-            f"pcre:{CONFIG}/vmailbox-self.pcre}} texthash:/etc/postfix/virtual"
-        )
+        lines.append(f"virtual_alias_maps = {themselves} texthash:/etc/postfix/virtual")
     return lines
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from functools import partial
 
 from runbooklib import host
 from runbooklib.params import Site
@@ -20,7 +19,6 @@ from runbooklib.servers.effective import Effective
 from runbooklib.servers.nexthops import Routes
 from runbooklib.servers.standing import Queued, Standing
 
-INSIDE = ("docker", "exec", "-i", layout.CONTAINER)
 LOGINS = "/etc/postfix/sasl_passwd"  # where docker-mailserver puts what it made of the file below
 
 
@@ -34,16 +32,17 @@ def routes(site: Site) -> Standing[State]:
 
 def queued(site: Site) -> tuple[Queued, ...]:
     """The messages that wait in the queue."""
-    return asked.queued(Server(site).queue())
+    return asked.queued(Server(site).queue().read)
 
 
 def effective(site: Site) -> Effective:
     """What Postfix in the container says; all empty where none runs."""
     server = host.connect(site)
-    files = {layout.LOGINS: f"stat -c %a {path(site, layout.LOGINS)}"}
-    told = server.facts({LOGINS: f"stat -c %a {LOGINS}"}, through=INSIDE) | server.facts(files)
-    modes = {name: int(answer.out, 8) for name, answer in told.items() if answer.ok}
-    return asked.effective(site, partial(server.facts, through=INSIDE), modes)
+    within = {LOGINS: f"stat -c %a {LOGINS}"} | asked.questions(site)
+    told = server.facts(within, through=layout.INSIDE)
+    told |= server.facts({layout.LOGINS: f"stat -c %a {path(site, layout.LOGINS)}"})
+    modes = {name: int(told[name].out, 8) for name in (LOGINS, layout.LOGINS) if name in told and told[name].ok}
+    return asked.effective(site, told, modes)
 
 
 def verify(site: Site, done: Outcome, want: Routes, waiting: Mapping[str, str], wait: float) -> Checklist:

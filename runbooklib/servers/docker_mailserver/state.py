@@ -1,4 +1,4 @@
-"""What stands on the server of a docker-mailserver, read in one round trip."""
+"""What stands on the server of a docker-mailserver, read in one round trip, and in one into its container."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from runbooklib import host, signing
+from runbooklib.domainkeys import KeyRecordError
 from runbooklib.host import Answer
 from runbooklib.params import Site
-from runbooklib.records.texts import TagError
 from runbooklib.results import Shown, Table
 from runbooklib.servers import engine, files, retired
 from runbooklib.servers.docker_mailserver import layout
@@ -41,6 +41,10 @@ SEALED = (layout.CERTIFICATE, layout.KEY, layout.LOGINS, layout.RELAY_CA)
 SIEVE = "config/*.sieve mail-data/*/*/home/.dovecot.sieve mail-data/*/*/home/sieve/*.sieve"
 REDIRECT = re.compile(r'\bredirect\b[^;"]*"([^"\s]+@[^"\s]+)"', re.IGNORECASE)  # RFC 5228 4.2
 FOLDERS = ("config", "certs", "mail-data", "mail-state", "mail-logs")
+LIVE = {  # the signer's own copy of keys and tables, in the container
+    "live": "cd /etc/opendkim/keys && sha256sum */*.private",
+    "live tables": "cd /etc/opendkim && cat KeyTable && echo -- && cat SigningTable",
+}
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Container:
 
 @dataclass(frozen=True)
 class State(Shown):
-    """What stands on the server, read in one round trip."""
+    """What stands on the server."""
 
     engine: Engine
     files: Mapping[str, FileFact] = field(default_factory=dict)
@@ -119,22 +123,27 @@ def path(site: Site, relative: str) -> str:
 
 def observe(site: Site) -> State:
     """What stands on the server; nothing is installed or refreshed for asking."""
-    return parse(host.connect(site).facts(engine.FACTS | _commands(site)))
+    server = host.connect(site)
+    return parse(server.facts(engine.FACTS | _commands(site)) | server.facts(LIVE, layout.INSIDE))
+
+
+def ring(site: Site) -> dict[str, str]:
+    """Of that what tells of the keys and, beside `LIVE`, which of them signs."""
+    files = (f"file {relative}" for relative in (layout.RETIRED, layout.KEY_TABLE, layout.SIGNING_TABLE))
+    commands = _commands(site)
+    return {name: commands[name] for name in ("keys", *files, "container")}
 
 
 def _commands(site: Site) -> dict[str, str]:
     here = site.mail.directory
-    name = layout.CONTAINER
     commands = {
-        "container": f"docker inspect {name}",
+        "container": f"docker inspect {layout.CONTAINER}",
         "image": f"docker image inspect -f '{{{{.Id}}}}' {site.mail.image}",
         "mailboxes": f"cut -d'|' -f1 {here}/{layout.ACCOUNTS}",
         "folders": f"cd {here} && ls -d {' '.join(FOLDERS)}",
         "redirects": f'cd {here} && for f in {SIEVE}; do test -f "$f" && grep -h redirect "$f"; done; true',
         "keys": f"cd {here}/config/opendkim/keys && grep -H '' */*.txt",
         "on disk": f"cd {here}/config/opendkim/keys && sha256sum */*.private",
-        "live": f"docker exec {name} sh -c 'cd /etc/opendkim/keys && sha256sum */*.private'",
-        "live tables": f"docker exec {name} sh -c 'cd /etc/opendkim && cat KeyTable && echo -- && cat SigningTable'",
     }
     for relative in (*TEXTS, *SEALED):
         commands[f"file {relative}"] = files.question(f"{here}/{relative}", text=relative in TEXTS)
@@ -200,6 +209,6 @@ def _keys(text: str) -> dict[tuple[str, str], str]:
     for key, zone_text in texts.items():
         try:
             found[key] = signing.public_text(zone_text)
-        except TagError:
+        except KeyRecordError:
             continue  # an unreadable half is no key: the plan and the checks treat it as absent
     return found

@@ -11,7 +11,9 @@ from runbooklib.host import HostError
 from runbooklib.params import Site
 from runbooklib.servers.mailcow import api, state
 from runbooklib.servers.mailcow.api import Api
+from runbooklib.servers.queues import Queue
 
+HISTORY = 4000  # lines
 NO_SHELL = "mailcow is asked through its API, which runs no commands: look on the server itself, if you have SSH there"
 
 
@@ -45,9 +47,15 @@ class Server:
         """The end of Postfix's log."""
         return syslog(self.api.items("logs", "postfix", str(lines)))
 
-    def queue(self) -> list[dict[str, Any]]:
-        """What waits in the queue, as `postqueue -j` says it."""
-        return [queued(each) for each in self.api.items("mailq", "all")]
+    def history(self) -> str:
+        """Dovecot's log and Postfix's as one: mailcow keeps as many lines of each as LOG_LINES says, in memory."""
+        found = (each for name in ("dovecot", "postfix") for each in self.api.items("logs", name, str(HISTORY)))
+        return syslog(sorted(found, key=lambda entry: float(entry.get("time") or 0), reverse=True))
+
+    def queue(self) -> Queue:
+        """What waits in the queue."""
+        read = [queued(each) for each in self.api.items("mailq", "all")]
+        return Queue(read, len(read))
 
     def containers(self) -> list[Container]:
         """The containers of mailcow."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runbooklib import signing
+from runbooklib.domainkeys import KeyRecordError
 from runbooklib.params import Site
-from runbooklib.records.texts import TagError
 from runbooklib.results import Shown, Table
 from runbooklib.servers.mailcow import api, installed
 from runbooklib.servers.mailcow.api import Api, RouteMissingError
@@ -223,7 +223,7 @@ def key(told: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Selector and public half of a domain's key, none where there is no readable one."""
     try:
         return [(str(told["dkim_selector"]), signing.public_text(str(told["dkim_txt"])))]
-    except (KeyError, TagError):
+    except (KeyError, KeyRecordError):
         return []
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from runbooklib.host import CommandChange
 from runbooklib.params import Mailbox, Site
 from runbooklib.results import Change, Plan
+from runbooklib.servers import dane
 from runbooklib.servers.addresses import owner
 from runbooklib.servers.blocks import difference
 from runbooklib.servers.materials import material
@@ -39,7 +40,7 @@ MAKE_USER = f"""id {dovecot.USER} >/dev/null 2>&1 || useradd --system --user-gro
 install -d -m 0700 -o {dovecot.USER} -g {dovecot.USER} {dovecot.MAIL}"""
 
 
-def plan(site: Site, have: State) -> Plan:
+def plan(site: Site, have: State, pins: dane.Pins = dane.standing) -> Plan:
     """Everything that takes a fresh host to what the params say, in order; nothing on one that serves already."""
     title = f"mail server on {site.server.hostname}"
     if not have.fresh:
@@ -52,7 +53,8 @@ def plan(site: Site, have: State) -> Plan:
         *_configuration(site, have),
         *_services(have),
     ]
-    return Plan(title, tuple(changes), tuple(_refusals(site, have)))
+    reasons = (*_refusals(site, have), *dane.unlisted(site, have.files.get(layout.KEY), pins))
+    return Plan(title, tuple(changes), reasons)
 
 
 def _refusals(site: Site, have: State) -> Iterator[str]:

@@ -7,14 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from runbooklib.host import Answer
+from runbooklib.servers.effective import DIGESTED
 
 # They hold rules instead of keys: Postfix asks them for the whole address only, never for @domain.
 RULES = ("pcre:", "regexp:", "cidr:")
 COMPLAINT = ("postmap: fatal:", "postmap: error:")
-# A login is compared by its digest; here nobody reads it.
-DIGESTED = (
-    """while IFS='\t' read -r k v; do printf '%s\\t%s\\n' "$k" "$(printf %s "$v" | sha256sum | cut -d' ' -f1)"; done"""
-)
 
 
 @dataclass(frozen=True)

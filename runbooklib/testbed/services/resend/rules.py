@@ -13,6 +13,8 @@ from provider.rules import LOGIN, Letter, Refusal, State, Taken, domain_of, note
 
 UNVERIFIED = "The {} domain is not verified. Please, add and verify your domain on https://resend.com/domains"
 NOT_OURS = "Message rejected: Email address is not verified. The following identities failed the check: {}"
+ONCE = "Resend-Idempotency-Key"  # a key that was used is answered as the first time, and nothing is sent again
+FATES = {f"{fate}@resend.dev": fate for fate in ("delivered", "bounced", "complained", "suppressed")}  # for tests
 REWRITTEN = "email.resend.example"  # right of the @ in every Message-ID
 
 
@@ -68,10 +70,15 @@ def take(state: State, letter: Letter) -> Taken:
     """Envelope sender, Message-ID and Date become the provider's; who is suppressed gets nothing, without a word."""
     if not letter.identity:
         return _bounce(state, letter)
+    once, used = letter.first(ONCE), state.setdefault("idempotency", [])
+    if once in used:
+        return Taken("", letter.recipients)
+    used += [once] * bool(once)
     domain = domain_of(letter.sender)
     unique = f"0100{int(time.time() * 1000):012x}-{uuid.uuid4()}-000000"
-    dropped = tuple(address for address in letter.recipients if address.lower() in _suppressed(state))
-    event = "suppressed" if len(dropped) == len(letter.recipients) else "sent"
+    fates = [_fate(state, address) for address in letter.recipients]
+    dropped = tuple(address for address, fate in zip(letter.recipients, fates, strict=True) if fate)
+    event = fates[0] if len(dropped) == len(letter.recipients) else "sent"
     message_id = f"<{unique}@{REWRITTEN}>"
     state["emails"].append(noted(letter, identity=str(uuid.uuid4()), message_id=message_id, event=event))
     for counter in {"used", "used_month"} & set(state.get("quota", {})):
@@ -79,11 +86,15 @@ def take(state: State, letter: Letter) -> Taken:
     author = domain_of(getaddresses(letter.all("From"))[0][1])
     return_path = f"{state['domains'][domain].get('return_path', 'send')}.{domain}"
     headers = {"Message-ID": message_id, "Date": formatdate(usegmt=True), "Feedback-ID": f"::1.{author}:AmazonSES"}
+    headers |= {ONCE: ""} if once else {}  # no recipient sees it
     return Taken(f"{unique}@{return_path}", dropped, headers, author)
 
 
-def _suppressed(state: State) -> set[str]:
-    return {held["email"].lower() for held in state["suppressions"]}
+def _fate(state: State, address: str) -> str:
+    """What becomes of mail to an address that gets none: one of those for tests, or one that is suppressed."""
+    local, _, domain = address.lower().partition("@")
+    held = {held["email"].lower() for held in state["suppressions"]}
+    return FATES.get(f"{local.partition('+')[0]}@{domain}", "suppressed" if address.lower() in held else "")
 
 
 def _bounced(state: State, address: str) -> State | None:
