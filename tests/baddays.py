@@ -30,6 +30,7 @@ def send(site: Site, *names: str, until: str = "", wait: float = 60, settles: fl
     assert len(plan) == len(names)
     sent = delivery.send(site, plan, apply=True)
     for handed in sent if until else ():
+        assert handed.queue_id, handed.said
         await_log(site, rf"{handed.queue_id}: .*{until}")
     arrived = delivery.fetch(site, sent, wait=wait, settles=settles)
     return judged(site, arrived), delivery.path(arrived)

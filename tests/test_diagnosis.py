@@ -158,7 +158,7 @@ EVERYWHERE: dict[str, dict[str, Any]] = {
 }
 ON_A_HOST_OR_IN_A_CONTAINER: dict[str, dict[str, Any]] = {
     "resolver-broken": {"resolver": "SERVFAIL"},
-    "login-service-lost": logged("postfix/submission/smtpd: fatal: no SASL authentication mechanisms")
+    "service-rests": logged("postfix/submission/smtpd: fatal: no SASL authentication mechanisms")
     | {"tls 587": Fact(unseen="connected, then said nothing in time")},
     "hostname-is-domain": logged("postfix/trivial-rewrite: warning: do not list domain x in BOTH mydestination and y"),
     "open-relay": {"postfix": {"mynetworks": "127.0.0.0/8 198.51.100.0/25"}},
@@ -367,6 +367,13 @@ def test_evidence_of_a_time_that_knew_one_mail_server_is_about_that() -> None:
 
 def test_what_the_log_says_of_a_port_that_answers_again_does_not_count() -> None:
     assert not findings(seen(logged("postfix/submission/smtpd: fatal: no SASL authentication mechanisms")))
+
+
+@pytest.mark.parametrize("server", [HOST, DOCKER])
+def test_a_silent_port_follows_from_a_service_that_died_as_it_began(server: str) -> None:
+    died = logged("postfix/smtpd: fatal: bad numerical configuration: message_size_limit = many")
+    found = findings(seen(died | shown_network.port(25, "silent"), server))
+    assert [(one.rule.id, one.following) for one in found] == [("service-rests", ("port-silent",))]
 
 
 def test_what_postmap_says_to_whoever_asks_it_is_no_trouble_of_mail() -> None:

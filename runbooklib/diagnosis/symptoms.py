@@ -96,10 +96,12 @@ def logged(pattern: str) -> Callable[[Evidence], Iterator[str]]:
     return match
 
 
-def submission_rests(evidence: Evidence) -> Iterator[str]:
-    facts = (evidence.facts.get(f"tls {port}") for port in (465, 587))
-    if any(fact and fact.unseen for fact in facts):
-        yield from logged(r"no SASL authentication mechanisms")(evidence)
+def resting(evidence: Evidence) -> Iterator[str]:
+    """A port says nothing, and the log has what should speak there die as it began."""
+    silent = any(seen["state"] == "silent" for _, seen in evidence.under("port"))
+    unshown = (evidence.facts.get(f"tls {port}") for port in (465, 587))
+    if silent or any(fact and fact.unseen for fact in unshown):
+        yield from logged(r"smtpd: fatal: ")(evidence)
 
 
 def waiting(pattern: str, but: str = "") -> Match:

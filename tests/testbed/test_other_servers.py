@@ -42,11 +42,16 @@ for line in sqlite3.connect("/var/lib/mailcow/mailcow.db").iterdump():
 QUIET = ">/dev/null 2>&1 </dev/null"
 MAIN, KEPT = "/etc/postfix/main.cf", "/srv/kept"
 ALIASES, LMTP = "/etc/postfix/runbook/aliases", "/var/spool/postfix/private/dovecot-lmtp"
+RESTART = f"service postfix restart {QUIET}"
+UNREADABLE = f"cp -p {MAIN} {KEPT}; echo message_size_limit = many >>{MAIN}"
+# Whoever asks 587 now starts an smtpd that cannot read its settings.
+ASKED = "pkill -x smtpd; timeout 5 bash -c 'cat </dev/tcp/127.0.0.1/587' || true"
 BREAKS = {  # what breaks plain Postfix, and what mends it
-    "service-down": (f"service dovecot stop {QUIET}", f"service dovecot start {QUIET}"),
+    "service-down": (f"service dovecot stop {QUIET}", f"service dovecot start {QUIET}; {RESTART}"),
     "lmtp-down": (f"mv {LMTP} {KEPT}", f"mv {KEPT} {LMTP}"),
-    "table-missing": (f"mv {ALIASES} {KEPT}", f"mv {KEPT} {ALIASES}"),
-    "configuration-broken": (f"cp -p {MAIN} {KEPT}; echo message_size_limit = many >>{MAIN}", f"mv {KEPT} {MAIN}"),
+    "table-missing": (f"mv {ALIASES} {KEPT}", f"mv {KEPT} {ALIASES}; postfix reload"),
+    "configuration-broken": (UNREADABLE, f"mv {KEPT} {MAIN}; {RESTART}"),
+    "service-rests": (f"{UNREADABLE}; {ASKED}; mv {KEPT} {MAIN}; postfix reload", RESTART),
 }
 
 
@@ -242,7 +247,7 @@ def test_what_breaks_plain_postfix_is_named_alone(zones: Rehearsed, site: Site, 
 def test_a_good_plain_postfix_refuses_what_it_must_and_one_that_lets_all_through_is_red(
     zones: Rehearsed, site: Site
 ) -> None:
-    assert set(wideopen.asked(site).values()) == {Status.PASS}
+    assert {name for name, status in wideopen.asked(site).items() if status is not Status.PASS} == set()
     zones.ssh(wideopen.opened(wideopen.ANY_2_4))
     try:
         assert wideopen.good(site) == wideopen.GOOD
