@@ -40,6 +40,11 @@ def asked(site: Site) -> dict[str, Status]:
     return {row.name: row.status for answer in answers for row in abuse.judge(site, answer)}
 
 
+def doubted(site: Site) -> dict[str, Status]:
+    """The checks that a server does not pass for certain: of a good one, none."""
+    return {name: status for name, status in asked(site).items() if status is not Status.PASS}
+
+
 def good(site: Site) -> set[str]:
     """The checks that a server which refuses nothing does not fail; for a moment it may answer as before."""
     until = time.monotonic() + READ
