@@ -176,7 +176,7 @@ def test_who_signs_is_read_from_the_running_signers_tables() -> None:
 
 def test_a_host_is_told_of_in_the_same_words() -> None:
     halves = {(DOMAIN, "mail"): Half("604", OURS)}
-    told = of_ring(sites.make(), Ring("opendkim", tables=Tables().with_key(DOMAIN, "mail"), halves=halves, fresh=False))
+    told = of_ring(sites.make(), Ring("opendkim", tables=Tables().with_key(DOMAIN, "mail"), halves=halves, stale=True))
     assert told["signs"][DOMAIN] == {"wanted": "mail", "live": "mail", "stored": "mail"}
     assert told["keys"][NAME]["closed"] == "others may read or write it (mode 604, its file)"
     assert told["stale"] is True

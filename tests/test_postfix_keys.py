@@ -227,10 +227,10 @@ def test_plain_names_in_a_signing_table_are_read_as_their_domain() -> None:
 
 @pytest.mark.parametrize(
     ("started", "changed", "expected"),
-    [("100", "90", True), ("100", "101", True), ("100", "105", False), ("", "90", False)],
+    [("100", "90", True), ("100", "101", True), ("100", "105", False), ("", "90", None), ("100", "", None)],
 )
-def test_opendkim_knows_what_was_written_before_it_started(started: str, changed: str, expected: bool) -> None:
-    assert ring._fresh({"started": Said(0, started), "changed": Said(0, changed)}) is expected
+def test_opendkim_knows_what_was_written_before_it_started(started: str, changed: str, expected: bool | None) -> None:
+    assert ring._newer({"started": Said(0, started), "changed": Said(0, changed)}) is expected
 
 
 def test_rspamds_keys_are_found_by_its_own_settings() -> None:

@@ -5,7 +5,7 @@ The fact `signer` is
     signs      domain → the selector params want, the one that signs now (`live`), the one a new start would (`stored`)
     keys       record name → public halves, `live` and `stored`, and why the signer may not use it (`closed`)
     published  record name → the TXT values at names that sign and are not those of params
-    stale      whether the signer started before its tables were written
+    stale      whether the signer runs and started before its tables were written
 """
 
 from __future__ import annotations
@@ -124,8 +124,7 @@ def of_ring(site: Site, found: Ring) -> dict[str, Any]:
         record_name(*key): {"live": half.public, "stored": half.public, "closed": _on_host(found.kind, half.mode)}
         for key, half in found.halves.items()
     }
-    stale = found.kind == ring.OPENDKIM and not found.fresh
-    return {"signs": selectors(site, found.tables, found.tables), "keys": keys, "stale": stale}
+    return {"signs": selectors(site, found.tables, found.tables), "keys": keys, "stale": found.stale}
 
 
 def _on_host(kind: str, mode: str) -> str:

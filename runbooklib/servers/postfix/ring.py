@@ -42,6 +42,7 @@ class Ring:
     conf: str = ""  # opendkim.conf
     halves: Mapping[tuple[str, str], Half] = field(default_factory=dict)
     fresh: bool = False  # the running signer knows what is stored
+    stale: bool = False  # it started before that was stored; one that does not run is neither
     retired: tuple[Retired, ...] = ()
 
     @property
@@ -101,7 +102,8 @@ def observe(site: Site, have: State) -> Ring:
     tables = found if found.keys else _read(more, patterns=not closed)
     halves = _halves(site, [*_located(tables), *_kept(more["kept"])])
     closed = BOX if told["box"].ok else closed
-    return Ring(kind, closed, tables, files, conf, halves, bool(kind) and _fresh(more), have.retired)
+    newer = _newer(more) if kind else None
+    return Ring(kind, closed, tables, files, conf, halves, newer is True, newer is False, have.retired)
 
 
 def _tables(given: Mapping[str, str]) -> tuple[Tables, tuple[str, str], str]:
@@ -158,10 +160,12 @@ def _halves(site: Site, located: Iterable[Located]) -> dict[tuple[str, str], Hal
     return found
 
 
-def _fresh(told: Mapping[str, Answer]) -> bool:
-    """Whether OpenDKIM runs and started after its tables were written: it reads them only then."""
-    times = [told[name].out.strip() for name in ("started", "changed")]
-    return all(t.isdigit() for t in times) and int(times[0]) + 1 >= int(times[1])  # ps counts whole seconds
+def _newer(told: Mapping[str, Answer]) -> bool | None:
+    """Whether OpenDKIM started after its tables were written: it reads them only then. None where it does not run."""
+    started, changed = (told[name].out.strip() for name in ("started", "changed"))
+    if not (started.isdigit() and changed.isdigit()):
+        return None
+    return int(started) + 1 >= int(changed)  # ps counts whole seconds
 
 
 def _of_rspamd(site: Site, have: State) -> Ring:
