@@ -219,6 +219,11 @@ FAULTS: dict[str, dict[str, dict[str, Any]]] = {
         "lmtp-down": {"sockets": {"lmtp unix:private/dovecot-lmtp": False}},
         "login-socket-down": {"sockets": {"login unix:private/auth": False}},
         "listener-missing": {"listeners": [25, 587]},
+        "certificate-unusable": logged(
+            'postfix/submission/smtpd: warning: cannot get RSA certificate from file "/x.pem": disabling TLS support'
+        )
+        | {"tls 587": {"refused": "no STARTTLS", "said": "STARTTLS refused: 454 4.7.0 TLS not available"}},
+        "hostname-wrong": {"postfix": {"myhostname": "server.cloud.example"}},
         "sender-not-owned": logged(NOT_OWNED.format("boss@lantern.example", "boss@lantern.example")),
     },
 }
@@ -367,6 +372,12 @@ def test_evidence_of_a_time_that_knew_one_mail_server_is_about_that() -> None:
 
 def test_what_the_log_says_of_a_port_that_answers_again_does_not_count() -> None:
     assert not findings(seen(logged("postfix/submission/smtpd: fatal: no SASL authentication mechanisms")))
+
+
+def test_what_the_log_says_of_a_port_that_nobody_listens_at_does_not_count() -> None:
+    died = logged("postfix/submission/smtpd: fatal: no SASL authentication mechanisms")
+    closed = shown_network.port(587, "refused") | {"tls 587": Fact(unseen="connection refused"), "listeners": [25]}
+    assert "service-rests" not in [one.rule.id for one in findings(seen(died | closed, HOST))]
 
 
 @pytest.mark.parametrize("server", [HOST, DOCKER])

@@ -173,19 +173,6 @@ def certificate_mounted_alone(evidence: Evidence) -> Iterator[str]:
             yield f"{told[RUNNING]} is mounted as a single file"
 
 
-def other_hostname(evidence: Evidence) -> Iterator[Sign]:
-    name, wanted = (evidence["postfix"] or {}).get("myhostname", ""), evidence.site["hostname"]
-    if name and name.lower() != wanted and not list(domain_as_hostname(evidence)):
-        yield Sign(f"Postfix calls itself {name}, params say {wanted}", "hostname")
-
-
-def domain_as_hostname(evidence: Evidence) -> Iterator[Sign]:
-    local = re.split(r"[\s,]+", (evidence["postfix"] or {}).get("mydestination", "").lower())
-    for domain in evidence.domains:
-        if domain["name"] in local:
-            yield Sign(f"mydestination holds the mail domain {domain['name']}", "hostname")
-
-
 def permits_neighbours(evidence: Evidence) -> Iterator[Sign]:
     permit = _permit(evidence)
     if permit not in {"", "none"}:

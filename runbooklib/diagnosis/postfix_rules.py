@@ -134,6 +134,27 @@ POSTFIX_RULES = (
         symptoms=(Symptom.CLIENT, Symptom.CANNOT_SEND, Symptom.CANNOT_RECEIVE),
     ),
     Rule(
+        id="certificate-unusable",
+        cause="Postfix could not load its certificate, so it offers no TLS: nobody logs in, and mail comes in clear",
+        needs=("log", "tls"),
+        match=host.certificate_not_loaded,
+        fix="mend the file the line names (key and chain, as PEM), then `postfix reload`; 01 uploads that of params to "
+        "a host that it set up",
+        ref="TLS_README",
+        entails=("starttls-missing",),
+        symptoms=(Symptom.CLIENT, Symptom.CANNOT_SEND),
+    ),
+    Rule(
+        id="hostname-wrong",
+        cause="the mail server calls itself by another name than MX, certificate and PTR bear",
+        needs=("postfix",),
+        match=symptoms.other_hostname,
+        fix="set myhostname to server.hostname (`postconf -e`), then `postfix reload`; 01 does so on a host it set up",
+        ref="RFC 5321 4.1.4",
+        status=Status.WARN,
+        symptoms=(Symptom.JUNK, Symptom.BOUNCED),
+    ),
+    Rule(
         id="hostname-is-domain",
         cause="a mail domain is the host's own name too, so Postfix looks for system users",
         needs=("log",),

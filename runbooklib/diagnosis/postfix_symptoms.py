@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from runbooklib.diagnosis import certificate_symptoms
 from runbooklib.diagnosis.evidence import Evidence
 from runbooklib.diagnosis.rules import Match
-from runbooklib.diagnosis.symptoms import ABSENT
+from runbooklib.diagnosis.symptoms import ABSENT, logged
 
 # Of the programs that serve mail; postmap also complains to whoever asks it.
 TABLE_ERROR = r"^(?!postfix/post).*( is unavailable\. |: open database /|table lookup problem| lookup error for )"
@@ -38,6 +39,11 @@ def unheard(kind: str) -> Match:
                 yield f"nobody listens on {name.removeprefix(f'{kind} ')}"
 
     return match
+
+
+def certificate_not_loaded(evidence: Evidence) -> Iterator[str]:
+    if any(certificate_symptoms.no_starttls(evidence)):
+        yield from logged("disabling TLS support")(evidence)
 
 
 def held(evidence: Evidence) -> Iterator[str]:

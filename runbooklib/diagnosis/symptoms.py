@@ -98,10 +98,23 @@ def logged(pattern: str) -> Callable[[Evidence], Iterator[str]]:
 
 def resting(evidence: Evidence) -> Iterator[str]:
     """A port says nothing, and the log has what should speak there die as it began."""
-    silent = any(seen["state"] == "silent" for _, seen in evidence.under("port"))
-    unshown = (evidence.facts.get(f"tls {port}") for port in (465, 587))
-    if silent or any(fact and fact.unseen for fact in unshown):
+    states = {port: seen["state"] for port, seen in evidence.under("port")}
+    unshown = {port for port in ("465", "587") if (fact := evidence.facts.get(f"tls {port}")) and fact.unseen}
+    if "silent" in states.values() or any(states.get(port, "open") == "open" for port in unshown):
         yield from logged(r"smtpd: fatal: ")(evidence)
+
+
+def other_hostname(evidence: Evidence) -> Iterator[Sign]:
+    name, wanted = (evidence["postfix"] or {}).get("myhostname", ""), evidence.site["hostname"]
+    if name and name.lower() != wanted and not list(domain_as_hostname(evidence)):
+        yield Sign(f"Postfix calls itself {name}, params say {wanted}", "hostname")
+
+
+def domain_as_hostname(evidence: Evidence) -> Iterator[Sign]:
+    local = re.split(r"[\s,]+", (evidence["postfix"] or {}).get("mydestination", "").lower())
+    for domain in evidence.domains:
+        if domain["name"] in local:
+            yield Sign(f"mydestination holds the mail domain {domain['name']}", "hostname")
 
 
 def waiting(pattern: str, but: str = "") -> Match:

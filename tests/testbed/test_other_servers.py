@@ -40,8 +40,9 @@ for line in sqlite3.connect("/var/lib/mailcow/mailcow.db").iterdump():
 
 
 QUIET = ">/dev/null 2>&1 </dev/null"
-MAIN, KEPT = "/etc/postfix/main.cf", "/srv/kept"
-ALIASES, LMTP = "/etc/postfix/runbook/aliases", "/var/spool/postfix/private/dovecot-lmtp"
+MAIN, MASTER, KEPT = "/etc/postfix/main.cf", "/etc/postfix/master.cf", "/srv/kept"
+ALIASES = "/etc/postfix/runbook/aliases"
+LMTP, LOGINS = "/var/spool/postfix/private/dovecot-lmtp", "/var/spool/postfix/private/auth"
 RESTART = f"service postfix restart {QUIET}"
 UNREADABLE = f"cp -p {MAIN} {KEPT}; echo message_size_limit = many >>{MAIN}"
 # Whoever asks 587 now starts an smtpd that cannot read its settings.
@@ -49,6 +50,16 @@ ASKED = "pkill -x smtpd; timeout 5 bash -c 'cat </dev/tcp/127.0.0.1/587' || true
 BREAKS = {  # what breaks plain Postfix, and what mends it
     "service-down": (f"service dovecot stop {QUIET}", f"service dovecot start {QUIET}; {RESTART}"),
     "lmtp-down": (f"mv {LMTP} {KEPT}", f"mv {KEPT} {LMTP}"),
+    "login-socket-down": (f"mv {LOGINS} {KEPT}", f"mv {KEPT} {LOGINS}; {RESTART}"),
+    "milter-down": (f"service opendkim stop {QUIET}", f"service opendkim start {QUIET}"),
+    "listener-missing": (
+        f"cp -p {MASTER} {KEPT}; postconf -M# submission/inet; postfix reload",
+        f"mv {KEPT} {MASTER}; postfix reload",
+    ),
+    "certificate-unusable": (
+        f"cp -p {MAIN} {KEPT}; postconf -e smtpd_tls_cert_file=/nowhere; postfix reload",
+        f"mv {KEPT} {MAIN}; postfix reload",
+    ),
     "table-missing": (f"mv {ALIASES} {KEPT}", f"mv {KEPT} {ALIASES}; postfix reload"),
     "configuration-broken": (UNREADABLE, f"mv {KEPT} {MAIN}; {RESTART}"),
     "service-rests": (f"{UNREADABLE}; {ASKED}; mv {KEPT} {MAIN}; postfix reload", RESTART),
