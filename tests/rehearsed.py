@@ -159,7 +159,8 @@ class Rehearsed:
             key_filename=server.ssh_key,
             look_for_keys=False,
             allow_agent=False,
-            timeout=10,
+            timeout=ANSWER,
+            banner_timeout=ARRIVAL,
         )
         return client
 

@@ -13,7 +13,7 @@ import dns.update
 import dns.xfr
 import dns.zone
 import pytest
-from rehearsed import Rehearsed
+from rehearsed import ANSWER, Rehearsed
 
 from runbooklib.testbed import snapshots
 
@@ -48,7 +48,7 @@ def test_the_zone_starts_empty(clean: Rehearsed) -> None:
 def transferred(testbed: Rehearsed, *, signed: bool) -> dns.zone.Zone:
     zone = dns.zone.Zone("lantern.example")
     query, _ = dns.xfr.make_query(zone, keyring=testbed.key if signed else None)
-    dns.query.inbound_xfr(testbed.state.dns.ipv4, zone, query, timeout=5)
+    dns.query.inbound_xfr(testbed.state.dns.ipv4, zone, query, timeout=ANSWER)
     return zone
 
 
@@ -108,7 +108,7 @@ def test_other_zones_take_no_update(testbed: Rehearsed) -> None:
     update = dns.update.UpdateMessage("stranger.example", keyring=testbed.key)
     update.add("x", 60, "A", "198.18.0.1")
     with pytest.raises(dns.tsig.PeerBadKey):
-        dns.query.tcp(update, testbed.state.dns.ipv4, timeout=5)
+        dns.query.tcp(update, testbed.state.dns.ipv4, timeout=ANSWER)
 
 
 def test_a_restarted_name_server_keeps_what_was_published(clean: Rehearsed) -> None:

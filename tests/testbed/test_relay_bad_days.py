@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import rehearsal
-from rehearsed import Rehearsed, message
+from rehearsed import ANSWER, Rehearsed, message
 from scripts import Authority
 
 from runbooklib import params, relays, servers
@@ -259,7 +259,7 @@ def write(testbed: Rehearsed, subject: str) -> None:
 
 
 def test_a_login_that_is_offered_only_inside_tls(misbehaving: Rehearsed, proofs: Checklist) -> None:
-    with smtplib.SMTP(misbehaving.state.relay.ipv4, 587, timeout=5) as client:
+    with smtplib.SMTP(misbehaving.state.relay.ipv4, 587, timeout=ANSWER) as client:
         client.ehlo("client.lantern.example")
         assert not client.has_extn("auth")
     assert of(proofs, "unverified")["relay.login"].status is Status.PASS

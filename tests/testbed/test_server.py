@@ -8,7 +8,7 @@ from contextlib import closing, suppress
 
 import paramiko
 import pytest
-from rehearsed import Rehearsed
+from rehearsed import ANSWER, Rehearsed
 
 from runbooklib import host, params
 from runbooklib.testbed import bases, engine, images, snapshots, state, world
@@ -23,7 +23,7 @@ def _bare(testbed: Rehearsed) -> None:
 def test_only_the_key_opens_it(testbed: Rehearsed) -> None:
     assert testbed.ssh("id -un").strip() == "root"
     with paramiko.Transport((testbed.state.server.ipv4, 22)) as transport:
-        transport.start_client(timeout=10)
+        transport.start_client(timeout=ANSWER)
         assert transport.get_remote_server_key().fingerprint == testbed.state.server.host_key
         with pytest.raises(paramiko.BadAuthenticationType) as refused:
             transport.auth_password("root", "anything")
