@@ -23,7 +23,9 @@ from runbooklib.results import Change, Check, Checklist, Outcome, Plan, RunbookE
 logging.getLogger("paramiko").addHandler(logging.NullHandler())  # what it logs, our errors say in better words
 
 CONNECT_SECONDS = 10.0
+PAUSE = 1.0  # seconds before a server that hung up is asked again
 OPEN_PROHIBITED, OPEN_CONNECT_FAILED = 1, 2  # RFC 4254 5.1
+HUNG_UP = {ConnectionResetError, EOFError}
 DATA = bytes([94])  # SSH_MSG_CHANNEL_DATA (RFC 4254 9)
 MOST = 32 * 2**20  # octets of one command's output; a log that grew by a loop must not fill the memory here
 SESSIONS = 8  # side by side on one connection; sshd's MaxSessions allows 10 where nobody changed it
@@ -51,6 +53,10 @@ class UnreachableError(HostError):
     """No SSH server answered."""
 
     check = "host.ssh.reach"
+
+
+class HungUpError(UnreachableError):
+    """Somebody took the connection and hung up before we were logged in."""
 
 
 class HostKeyError(HostError):
@@ -362,8 +368,16 @@ def connect(site: Site) -> Host:
     with _opening:  # many ask at once after a break; sshd turns away a crowd of logins (MaxStartups)
         known = _open.get(site.server)
         if known is None or not known.alive:
-            known = _open[site.server] = _connect(site.server)
+            known = _open[site.server] = _connect_again(site.server)
         return known
+
+
+def _connect_again(server: Server) -> Host:
+    """Asks once more where sshd hung up, as it does at random among many logins (sshd_config(5) MaxStartups)."""
+    with suppress(HungUpError):
+        return _connect(server)
+    time.sleep(PAUSE)
+    return _connect(server)
 
 
 def _connect(server: Server) -> Host:
@@ -401,8 +415,10 @@ def _connect(server: Server) -> Host:
             f"the SSH key {server.ssh.key} does not exist here", "name another in server.ssh.key"
         ) from None
     except (paramiko.SSHException, OSError, EOFError) as error:
+        # Of what comes before its banner paramiko keeps no more than the context.
+        kind = HungUpError if {type(error), type(error.__context__)} & HUNG_UP else UnreachableError
         fix = "check server.host, the server's firewall and that sshd runs"
-        raise UnreachableError(f"{where}: no SSH server answered: {error or type(error).__name__}", fix) from None
+        raise kind(f"{where}: no SSH server answered: {error or type(error).__name__}", fix) from None
     return Host(client, () if server.ssh.user == "root" else ("sudo", "-n", "--"))
 
 

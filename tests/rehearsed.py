@@ -145,7 +145,7 @@ class Rehearsed:
         """A login; sshd on a busy machine may hang up on one, so it is asked once more."""
         try:
             return self._ssh_client()
-        except (paramiko.SSHException, EOFError):
+        except (paramiko.SSHException, EOFError, OSError):
             time.sleep(1)
             return self._ssh_client()
 

@@ -8,11 +8,12 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from threading import Event
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
 
 import paramiko
 import pytest
+import sites
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -83,6 +84,37 @@ def test_a_write_makes_its_folder_and_sets_the_mode(tmp_path) -> None:  # type: 
     assert target.read_text() == "new\n"
     assert target.stat().st_mode & 0o777 == 0o600
     assert target.parent.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("greeting", [b"", b"SSH-2.0-somebody\r\n"])
+def test_a_server_that_hangs_up_is_asked_once_more(monkeypatch: pytest.MonkeyPatch, greeting: bytes) -> None:
+    monkeypatch.setattr(host, "PAUSE", 0)
+    came: list[str] = []
+
+    def turn_away(listener: socket.socket) -> None:
+        with suppress(OSError):  # the listener is closed at the end
+            while True:
+                theirs, (address, *_) = listener.accept()
+                with theirs:
+                    came.append(address)
+                    theirs.sendall(greeting)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        site = sites.make(server__host="127.0.0.1", server__ssh={"port": listener.getsockname()[1], "key": None})
+        Thread(target=turn_away, args=(listener,), daemon=True).start()
+        with pytest.raises(host.HungUpError, match="no SSH server answered"):
+            host.connect(site)
+        listener.shutdown(socket.SHUT_RDWR)
+    assert came == ["127.0.0.1"] * 2
+
+
+def test_nobody_there_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "PAUSE", 60)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+    with pytest.raises(host.UnreachableError, match="no SSH server answered") as error:
+        host.connect(sites.make(server__host="127.0.0.1", server__ssh={"port": port, "key": None}))
+    assert not isinstance(error.value, host.HungUpError)
 
 
 class Crowded(paramiko.ServerInterface):
