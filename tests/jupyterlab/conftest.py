@@ -1,4 +1,4 @@
-"""One JupyterLab and one browser for all notebooks."""
+"""One JupyterLab and one browser for all notebooks, gone before what comes after them in their lane."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rehearsed import Rehearsed
 from runbooklib.testbed import world
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(testbed: Rehearsed) -> Iterator[lab.Server]:
     with lab.served(world.folder_of(testbed.root)) as running:
         yield running
@@ -25,7 +25,7 @@ def _kernels_end(server: lab.Server) -> Iterator[None]:
     server.end_kernels()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser(server: lab.Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[lab.Browser]:
     subprocess.run([str(Path(__file__).with_name("setup.sh"))], check=True)
     folder = tmp_path_factory.mktemp("chromium")
