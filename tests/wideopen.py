@@ -42,7 +42,9 @@ def asked(site: Site) -> dict[str, Status]:
 
 def doubted(site: Site) -> dict[str, Status]:
     """The checks that a server does not pass for certain: of a good one, none."""
-    return {name: status for name, status in asked(site).items() if status is not Status.PASS}
+    told = asked(site)
+    assert told, "nothing was asked"
+    return {name: status for name, status in told.items() if status is not Status.PASS}
 
 
 def good(site: Site) -> set[str]:

@@ -131,6 +131,8 @@ POSTFIX_RULES = (
         ref="master(8) throttling",
         explains=("tls",),
         entails=("port-silent",),
+        sureness=Sureness.LIKELY,
+        observe="whether the log has the line again a minute later",
         symptoms=(Symptom.CLIENT, Symptom.CANNOT_SEND, Symptom.CANNOT_RECEIVE),
     ),
     Rule(
